@@ -1,0 +1,542 @@
+//! The methods of akkd: the one contract for server and clients.
+
+use crate::conversation::{
+    BudgetLevel, ConversationSummary, ConversationView, Need, PermissionPolicy, RecoveryPolicy, Status, TurnResult,
+};
+use crate::delivery::DeliveryView;
+use crate::event::EventRecord;
+use crate::message::{Message, MessageType};
+use crate::{ConversationId, DeliveryId, MessageId, RequestId, Timestamp, TurnId};
+use serde::{Deserialize, Serialize};
+
+/// Nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Empty {}
+
+/// What akkd says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonInfo {
+    /// Version of the package.
+    pub version: String,
+    /// Version of this protocol.
+    pub protocol: u32,
+    /// Its process id.
+    pub pid: u32,
+    /// Since when it runs.
+    pub started_at: Timestamp,
+    /// Milliseconds it runs.
+    pub uptime_ms: u64,
+    /// The directory with its database, logs and launches.
+    pub home: String,
+    /// The control socket.
+    pub socket: String,
+    /// The configuration file, whether it exists or not.
+    pub config: String,
+    /// Conversations that are not terminal.
+    pub open_conversations: u64,
+    /// Conversations in all.
+    pub conversations: u64,
+    /// Turns that are open.
+    pub open_turns: u64,
+    /// Agent processes that akkd owns.
+    pub agents: u64,
+    /// Deliveries that wait.
+    pub undelivered: u64,
+}
+
+/// Parameters of `daemon.stop`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StopParams {
+    /// End running agents too. Otherwise running turns are left alone and the next akkd goes on with them.
+    pub agents: bool,
+}
+
+/// Parameters of `conversation.delegate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DelegateParams {
+    /// The client's own name for this call: a repeat is answered, not repeated.
+    pub request_id: Option<RequestId>,
+    /// What to do; not empty, 8 MiB at most. An alias and a colon in front select the agent.
+    pub request: String,
+    /// The agent kind or an alias.
+    pub agent: Option<String>,
+    /// Absolute path of an existing directory.
+    pub workspace: String,
+    /// An agent session name to use again.
+    pub session: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+    /// A proxy address without a password.
+    pub proxy: Option<String>,
+    /// Rounds, 1 or more.
+    pub soft_limit: Option<u32>,
+    /// Rounds, the soft limit or more.
+    pub hard_limit: Option<u32>,
+    /// Minutes of silence after which a turn counts as stalled; 1 or more.
+    pub agent_timeout_minutes: Option<u32>,
+    /// Minutes of idleness after which the conversation is closed; 1 or more.
+    pub idle_timeout_minutes: Option<u32>,
+    /// Where callbacks go: an OpenClaw session key such as `agent:main:main`.
+    pub orchestrator: Option<String>,
+    /// A name for people, 200 characters at most.
+    pub label: Option<String>,
+    /// What happens when the agent session is lost.
+    pub recovery_policy: Option<RecoveryPolicy>,
+    /// What happens to permission requests.
+    pub permissions: Option<PermissionPolicy>,
+    /// Deliver `progress` too.
+    pub deliver_progress: bool,
+}
+
+/// Answer of `conversation.delegate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DelegateAnswer {
+    /// The conversation.
+    pub conversation: ConversationView,
+    /// Its first turn.
+    pub turn_id: TurnId,
+    /// Whether this answers a repeated call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
+}
+
+/// Parameters of `conversation.send`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SendParams {
+    /// The client's own name for this call.
+    pub request_id: Option<RequestId>,
+    /// An id, a unique prefix or suffix of one, or `@last`.
+    pub conversation_id: String,
+    /// What to say; may be left out only with `model` in `needs_model_selection`.
+    pub message: Option<String>,
+    /// `answer`, `task`, `control` or `error`; by default what the status asks for.
+    #[serde(rename = "type")]
+    pub kind: Option<MessageType>,
+    /// The model from now on.
+    pub model: Option<String>,
+    /// A new soft limit.
+    pub soft_limit: Option<u32>,
+    /// A new hard limit.
+    pub hard_limit: Option<u32>,
+    /// Cancel the open turn of a stalled conversation first.
+    pub cancel_first: bool,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendState {
+    /// A turn was started with it.
+    Sent,
+    /// It waits behind the open turn.
+    Queued,
+}
+
+/// Answer of `conversation.send` and `conversation.recover`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SendAnswer {
+    /// The conversation after it.
+    pub conversation: ConversationView,
+    /// The message.
+    pub message_id: MessageId,
+    /// The turn that carries it; none while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+    /// What became of it.
+    pub state: SendState,
+    /// How near the limit it is.
+    pub budget_level: BudgetLevel,
+    /// Whether the agent session was gone and akkd replayed its history into a fresh one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_recovered: bool,
+    /// Whether this answers a repeated call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
+}
+
+/// Parameters of methods that need a conversation only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConversationParams {
+    /// The client's own name for this call, where it changes something.
+    pub request_id: Option<RequestId>,
+    /// An id, a unique prefix or suffix of one, or `@last`.
+    pub conversation_id: String,
+}
+
+/// Answer of `conversation.cancel` and `conversation.close`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CancelAnswer {
+    /// The conversation after it.
+    pub conversation: ConversationView,
+    /// There was no open turn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_to_cancel: bool,
+    /// Messages that waited and were dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<MessageId>,
+}
+
+/// Parameters of `conversation.close`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloseParams {
+    /// The client's own name for this call.
+    pub request_id: Option<RequestId>,
+    /// An id, a unique prefix or suffix of one, or `@last`.
+    pub conversation_id: String,
+    /// Why; by default `closed by request`.
+    pub reason: Option<String>,
+}
+
+/// Parameters of `conversation.list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListParams {
+    /// Terminal ones too.
+    pub all: bool,
+    /// Only this agent kind or alias.
+    pub agent: Option<String>,
+    /// Only this status.
+    pub status: Option<Status>,
+    /// Only this workspace (absolute path).
+    pub workspace: Option<String>,
+    /// Rows in a page, 1 to 1,000; 100 by default.
+    pub limit: Option<u32>,
+    /// Where the former page ended.
+    pub after: Option<String>,
+}
+
+/// Answer of `conversation.list`, newest activity first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListAnswer {
+    /// The page.
+    pub conversations: Vec<ConversationSummary>,
+    /// How many fit in all.
+    pub total: u64,
+    /// What to give as `after` for the next page; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Answer of `conversation.get`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GetAnswer {
+    /// The conversation.
+    pub conversation: ConversationView,
+    /// Its last ten events, oldest first.
+    pub events: Vec<EventRecord>,
+    /// What waits for the orchestrator, oldest first, 20 at most.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// Parameters of `conversation.transcript` and `conversation.trace`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistoryParams {
+    /// An id, a unique prefix or suffix of one, or `@last`.
+    pub conversation_id: String,
+    /// Only events with a higher `seq`.
+    pub after_seq: u64,
+    /// Events in a page, 1 to 1,000; 1,000 by default. A page also ends at 8 MiB.
+    pub limit: Option<u32>,
+}
+
+/// Answer of `conversation.transcript` and `conversation.trace`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistoryAnswer {
+    /// The conversation's full id.
+    pub conversation_id: ConversationId,
+    /// Oldest first.
+    pub events: Vec<EventRecord>,
+    /// What to give as `after_seq` for the next page; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_seq: Option<u64>,
+    /// The newest cursor when this was read: where a subscription goes on.
+    pub cursor: u64,
+}
+
+/// Parameters of `conversation.search`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchParams {
+    /// Words; all must occur.
+    pub text: String,
+    /// Hits at most, 1 to 1,000; 50 by default.
+    pub limit: Option<u32>,
+}
+
+/// One hit of a search.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// Its status now.
+    pub status: Status,
+    /// The message.
+    pub message_id: MessageId,
+    /// When it was recorded.
+    pub ts: Timestamp,
+    /// Who said it.
+    pub from: String,
+    /// What it was for.
+    #[serde(rename = "type")]
+    pub kind: MessageType,
+    /// The words around the hit, 200 characters at most.
+    pub snippet: String,
+}
+
+/// Answer of `conversation.search`, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchAnswer {
+    /// The hits.
+    pub hits: Vec<SearchHit>,
+}
+
+/// Parameters of `conversation.wait`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WaitParams {
+    /// An id, a unique prefix or suffix of one, or `@last`; left out with `any`.
+    pub conversation_id: Option<String>,
+    /// Any conversation, for what changes after the call.
+    pub any: bool,
+    /// Milliseconds, 0 to 3,600,000; 60,000 by default. At its end the answer says `timed_out`.
+    pub timeout_ms: Option<u64>,
+}
+
+/// Answer of `conversation.wait`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WaitAnswer {
+    /// What the conversation needs; none when the time was over.
+    pub need: Option<Need>,
+    /// Whether the time was over.
+    pub timed_out: bool,
+    /// The conversation; none only for `any` and `timed_out`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationView>,
+    /// The agent's latest report, whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Message>,
+}
+
+/// Parameters of `conversation.result`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResultParams {
+    /// An id, a unique prefix or suffix of one, or `@last`.
+    pub conversation_id: String,
+    /// Which turn; the last one by default.
+    pub turn_id: Option<TurnId>,
+}
+
+/// Answer of `conversation.result`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultAnswer {
+    /// The conversation's full id.
+    pub conversation_id: ConversationId,
+    /// Its status.
+    pub status: Status,
+    /// What the turn came to.
+    pub result: TurnResult,
+}
+
+/// Answer of `conversation.delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteAnswer {
+    /// What is gone, for good.
+    pub conversation_id: ConversationId,
+}
+
+/// Parameters of `events.subscribe`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SubscribeParams {
+    /// Only events with a higher cursor; from now on when left out.
+    pub since: Option<u64>,
+    /// Only this conversation.
+    pub conversation_id: Option<String>,
+    /// Only events with these names.
+    pub kinds: Vec<String>,
+}
+
+/// What a subscription sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "item", rename_all = "snake_case")]
+pub enum StreamItem {
+    /// One event; cursors rise.
+    Event(Box<EventRecord>),
+    /// All events up to this cursor were sent; sent once, when the past has been told.
+    Live {
+        /// The newest cursor.
+        cursor: u64,
+    },
+    /// Events between these cursors (both left out) are gone: their conversation was deleted.
+    Gap {
+        /// Where the subscription stood.
+        from: u64,
+        /// Where it goes on.
+        to: u64,
+    },
+}
+
+/// Parameters of `delivery.list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeliveryListParams {
+    /// Only this conversation.
+    pub conversation_id: Option<String>,
+    /// Acknowledged ones too.
+    pub all: bool,
+    /// Rows at most, 1 to 1,000; 100 by default.
+    pub limit: Option<u32>,
+}
+
+/// Answer of `delivery.list`, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryListAnswer {
+    /// The rows.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// Parameters of `delivery.retry` and `delivery.ack`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryParams {
+    /// The row.
+    pub delivery_id: DeliveryId,
+}
+
+/// Answer of `delivery.retry` and `delivery.ack`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryAnswer {
+    /// The row after it.
+    pub delivery: DeliveryView,
+}
+
+/// Parameters of `callback.report`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportParams {
+    /// The conversation, by its full id.
+    pub conversation_id: ConversationId,
+    /// The secret from the agent's environment.
+    pub ticket: String,
+    /// The turn that the agent works on; the open one by default.
+    #[serde(default)]
+    pub turn_id: Option<TurnId>,
+    /// Made once by the reporting command, the same on each of its attempts.
+    #[serde(default)]
+    pub attempt_id: Option<RequestId>,
+    /// What the agent wrote: JSON, or text with JSON in it. 256 KiB at most.
+    pub message: String,
+}
+
+/// Answer of `callback.report`: the message is durable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportAnswer {
+    /// The message as it was recorded (for a duplicate: the first one).
+    pub message_id: MessageId,
+    /// Whether it had been recorded before.
+    pub duplicate: bool,
+    /// Whether its turn was over: recorded, status unchanged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
+    /// The conversation's status now.
+    pub status: Status,
+    /// How near the limit it is.
+    pub budget_level: BudgetLevel,
+}
+
+#[cfg(any(feature = "server", feature = "client"))]
+mod rpc {
+    #![allow(unused_imports, reason = "which names the macro uses depends on the half that is asked for")]
+    use super::{
+        CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer,
+        DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, Empty, GetAnswer, HistoryAnswer,
+        HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer,
+        SearchParams, SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams, WaitAnswer, WaitParams,
+    };
+    use jsonrpsee::core::{RpcResult, SubscriptionResult};
+    use jsonrpsee::proc_macros::rpc;
+
+    /// What the control socket serves.
+    #[cfg_attr(all(feature = "server", feature = "client"), rpc(server, client))]
+    #[cfg_attr(all(feature = "server", not(feature = "client")), rpc(server))]
+    #[cfg_attr(all(feature = "client", not(feature = "server")), rpc(client))]
+    pub trait Control {
+        /// Version, process, counts.
+        #[method(name = "daemon.info")]
+        async fn daemon_info(&self, params: Empty) -> RpcResult<DaemonInfo>;
+        /// Stops akkd.
+        #[method(name = "daemon.stop")]
+        async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty>;
+        /// Starts a conversation and its first turn.
+        #[method(name = "conversation.delegate")]
+        async fn delegate(&self, params: DelegateParams) -> RpcResult<DelegateAnswer>;
+        /// A message to an open conversation.
+        #[method(name = "conversation.send")]
+        async fn send(&self, params: SendParams) -> RpcResult<SendAnswer>;
+        /// A fresh agent session with a replay of the history.
+        #[method(name = "conversation.recover")]
+        async fn recover(&self, params: ConversationParams) -> RpcResult<SendAnswer>;
+        /// Stops the open turn.
+        #[method(name = "conversation.cancel")]
+        async fn cancel(&self, params: ConversationParams) -> RpcResult<CancelAnswer>;
+        /// Ends the conversation.
+        #[method(name = "conversation.close")]
+        async fn close(&self, params: CloseParams) -> RpcResult<CancelAnswer>;
+        /// Open conversations, newest activity first.
+        #[method(name = "conversation.list")]
+        async fn list(&self, params: ListParams) -> RpcResult<ListAnswer>;
+        /// One conversation with its latest events.
+        #[method(name = "conversation.get")]
+        async fn get(&self, params: ConversationParams) -> RpcResult<GetAnswer>;
+        /// What a turn came to.
+        #[method(name = "conversation.result")]
+        async fn result(&self, params: ResultParams) -> RpcResult<ResultAnswer>;
+        /// The whole history.
+        #[method(name = "conversation.transcript")]
+        async fn transcript(&self, params: HistoryParams) -> RpcResult<HistoryAnswer>;
+        /// What the agent did.
+        #[method(name = "conversation.trace")]
+        async fn trace(&self, params: HistoryParams) -> RpcResult<HistoryAnswer>;
+        /// Full-text search over requests and messages.
+        #[method(name = "conversation.search")]
+        async fn search(&self, params: SearchParams) -> RpcResult<SearchAnswer>;
+        /// Waits until a conversation needs someone.
+        #[method(name = "conversation.wait")]
+        async fn wait(&self, params: WaitParams) -> RpcResult<WaitAnswer>;
+        /// Deletes a terminal conversation for good.
+        #[method(name = "conversation.delete")]
+        async fn delete(&self, params: ConversationParams) -> RpcResult<DeleteAnswer>;
+        /// The outbox.
+        #[method(name = "delivery.list")]
+        async fn delivery_list(&self, params: DeliveryListParams) -> RpcResult<DeliveryListAnswer>;
+        /// Tries a delivery again now.
+        #[method(name = "delivery.retry")]
+        async fn delivery_retry(&self, params: DeliveryParams) -> RpcResult<DeliveryAnswer>;
+        /// Marks a delivery as told.
+        #[method(name = "delivery.ack")]
+        async fn delivery_ack(&self, params: DeliveryParams) -> RpcResult<DeliveryAnswer>;
+        /// Events as they happen, resumable.
+        #[subscription(name = "events.subscribe" => "events.item", unsubscribe = "events.unsubscribe", item = StreamItem)]
+        async fn events(&self, params: SubscribeParams) -> SubscriptionResult;
+    }
+
+    /// What the callback socket serves.
+    #[cfg_attr(all(feature = "server", feature = "client"), rpc(server, client))]
+    #[cfg_attr(all(feature = "server", not(feature = "client")), rpc(server))]
+    #[cfg_attr(all(feature = "client", not(feature = "server")), rpc(client))]
+    pub trait Callback {
+        /// A report of an agent. Answered when the message is durable.
+        #[method(name = "callback.report")]
+        async fn report(&self, params: ReportParams) -> RpcResult<ReportAnswer>;
+    }
+}
+#[cfg(any(feature = "server", feature = "client"))]
+pub use rpc::*;

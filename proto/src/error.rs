@@ -1,0 +1,161 @@
+//! Errors as they cross the wire: a JSON-RPC code, one sentence, and `data: {kind, hint, …}`.
+
+use serde::{Deserialize, Serialize};
+
+/// The stable word for what went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// No such conversation, turn, delivery.
+    NotFound,
+    /// A shortened id fits several conversations.
+    AmbiguousId,
+    /// The operation is not possible in this status.
+    WrongStatus,
+    /// The turn of a stalled conversation is still open.
+    TurnStillOpen,
+    /// The message is not one that may be recorded.
+    InvalidMessage,
+    /// This sender may not send this type to this receiver.
+    InvalidRoute,
+    /// A parameter is missing or out of its range.
+    InvalidParams,
+    /// No ticket, a wrong one, or one that was revoked.
+    TicketRefused,
+    /// The conversation was closed; the report was recorded as late.
+    ConversationClosed,
+    /// Soft or hard limit of rounds.
+    BudgetExhausted,
+    /// The agent is unknown, not installed, or could not be started.
+    AgentUnavailable,
+    /// No such native session.
+    SessionNotFound,
+    /// The process is not the one that was confirmed.
+    ExpectedPidMismatch,
+    /// The evidence is too weak to end a process.
+    TakeoverNotConfirmable,
+    /// The session lives in a process that serves others too.
+    SharedHolder,
+    /// The process did not end.
+    TargetStillActive,
+    /// Another process writes this session.
+    ActiveWriter,
+    /// Past a limit of size or count.
+    TooLarge,
+    /// Client and daemon do not speak the same protocol.
+    VersionMismatch,
+    /// The configuration file is wrong.
+    BadConfig,
+    /// The store cannot take or give data: disk full, read-only, corrupt row.
+    Storage,
+    /// akkd is stopping.
+    Stopping,
+    /// A defect in akkd.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of its code.
+    pub const ALL: [Self; 23] = [
+        Self::NotFound,
+        Self::AmbiguousId,
+        Self::WrongStatus,
+        Self::TurnStillOpen,
+        Self::InvalidMessage,
+        Self::InvalidRoute,
+        Self::InvalidParams,
+        Self::TicketRefused,
+        Self::ConversationClosed,
+        Self::BudgetExhausted,
+        Self::AgentUnavailable,
+        Self::SessionNotFound,
+        Self::ExpectedPidMismatch,
+        Self::TakeoverNotConfirmable,
+        Self::SharedHolder,
+        Self::TargetStillActive,
+        Self::ActiveWriter,
+        Self::TooLarge,
+        Self::VersionMismatch,
+        Self::BadConfig,
+        Self::Storage,
+        Self::Stopping,
+        Self::Internal,
+    ];
+
+    /// The JSON-RPC error code: -32000 upward in absolute value, one per kind. Parameters keep JSON-RPC's -32602.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::InvalidParams => -32602,
+            Self::Internal => -32603,
+            other => -32000 - Self::ALL.iter().position(|k| *k == other).map_or(99, |p| p as i32),
+        }
+    }
+
+    /// The process exit code of akkctl for it: 4 not found, 2 usage, 5 refused by a rule, 1 failed.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::NotFound | Self::SessionNotFound => 4,
+            Self::InvalidParams | Self::AmbiguousId => 2,
+            Self::AgentUnavailable | Self::BadConfig | Self::Storage | Self::Stopping | Self::Internal => 1,
+            _ => 5,
+        }
+    }
+}
+
+/// The `data` member of an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorData {
+    /// The stable word.
+    pub kind: ErrorKind,
+    /// What to do next; a sentence.
+    pub hint: String,
+    /// Further facts, by kind.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An error for the user: what was wrong, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The stable word.
+    pub kind: ErrorKind,
+    /// One sentence without a full stop: what was wrong, with the offending value.
+    pub message: String,
+    /// One sentence: what to do next.
+    pub hint: String,
+    /// Further facts, by kind.
+    pub details: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Failure {
+    /// An error without further facts.
+    pub fn new(kind: ErrorKind, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: hint.into(), details: serde_json::Map::new() }
+    }
+
+    /// The same with one further fact.
+    pub fn with(mut self, key: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.details.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+#[cfg(feature = "server")]
+impl From<Failure> for jsonrpsee::types::ErrorObjectOwned {
+    fn from(f: Failure) -> Self {
+        let data = ErrorData { kind: f.kind, hint: f.hint, details: f.details };
+        Self::owned(f.kind.code(), f.message, Some(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorKind;
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own() {
+        let codes: std::collections::BTreeSet<i32> = ErrorKind::ALL.iter().map(|k| k.code()).collect();
+        assert_eq!(codes.len(), ErrorKind::ALL.len());
+    }
+}

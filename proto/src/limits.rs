@@ -1,0 +1,22 @@
+//! Bounds that both ends of a socket know. Past a bound the caller gets a clear error and nobody else notices.
+
+/// Longest line that the control socket takes, in bytes. A 5 MB task fits with room for JSON escapes.
+pub const MAX_REQUEST_BYTES: usize = 16 << 20;
+/// Longest line that akkd sends, in bytes.
+pub const MAX_RESPONSE_BYTES: usize = 16 << 20;
+/// Longest line that the callback socket takes, in bytes: one message and its envelope.
+pub const MAX_CALLBACK_REQUEST_BYTES: usize = 1 << 20;
+/// Longest text of one message that an agent reports, in bytes.
+pub const MAX_CALLBACK_MESSAGE_BYTES: usize = 256 << 10;
+/// Longest request or message from the orchestrator, in bytes.
+pub const MAX_PROMPT_BYTES: usize = 8 << 20;
+/// Longest final text that becomes a derived `done`, in bytes.
+pub const MAX_DERIVED_TEXT_BYTES: usize = 64 << 10;
+/// Messages that may wait behind an open turn of one conversation.
+pub const MAX_QUEUED_MESSAGES: usize = 100;
+/// Undelivered rows of one conversation before the agent is told to stop (`progress` does not count).
+pub const MAX_UNDELIVERED: u64 = 1000;
+/// Longest label, in characters.
+pub const MAX_LABEL_CHARS: usize = 200;
+/// Conversations, events or hits in one page at most.
+pub const MAX_PAGE: u32 = 1000;
