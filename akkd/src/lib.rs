@@ -1,1 +1,5 @@
-//! stub
+//! akkd, the daemon of Agent Knock Knock.
+
+pub mod config;
+pub mod executor;
+pub mod store;

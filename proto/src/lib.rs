@@ -16,6 +16,7 @@ pub mod event;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod paths;
 pub mod time;
 pub mod version;
 

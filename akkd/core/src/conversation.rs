@@ -1,0 +1,199 @@
+//! The state of a conversation.
+
+use akk_proto::conversation::BudgetLevel;
+use akk_proto::event::{Created, SessionReached, TurnOutcome};
+use akk_proto::message::MessageType;
+use akk_proto::{LaunchId, MessageId, Timestamp, TurnId};
+use serde::{Deserialize, Serialize};
+
+/// A conversation: what is stored beside its history, and can be rebuilt from it.
+///
+/// Bodies of messages are not part of it: they stand in the history and are read where a prompt or a view needs them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// What was fixed when it began; limits and model change later.
+    pub settings: Created,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+    /// Its newest event.
+    pub updated_at: Timestamp,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Rounds that needed an answer.
+    pub rounds_used: u32,
+    /// The highest level that was announced to the agent since the limits were last changed.
+    pub announced: BudgetLevel,
+    /// The agent's own id of its session, once known; none again after recovery began.
+    pub native_session: Option<String>,
+    /// How the session was last reached.
+    pub session_reached: Option<SessionReached>,
+    /// Turns so far.
+    pub turns: u32,
+    /// The open turn.
+    pub open_turn: Option<OpenTurn>,
+    /// The turn that ended last.
+    pub last_turn: Option<EndedTurn>,
+    /// Messages that wait behind the open turn, oldest first.
+    pub queue: Vec<QueuedMessage>,
+    /// What identifies repeats of reports, newest last.
+    pub heard: Vec<Heard>,
+    /// The agent's newest report that wakes the orchestrator.
+    pub last_report: Option<MessageId>,
+    /// Sessions that were given up, oldest first.
+    pub former_sessions: Vec<String>,
+}
+
+/// Where a conversation stands, with what belongs to that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Phase {
+    /// Recorded, nothing sent yet.
+    Created,
+    /// A message that needs no answer is the latest word.
+    Running,
+    /// The agent has the ball.
+    WaitingForAgent,
+    /// The agent asked, or is blocked.
+    WaitingForOpenclaw {
+        /// Whether it said `blocked`.
+        blocked: bool,
+    },
+    /// The round is complete.
+    Idle {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Cancel or close was asked for; the turn has not ended yet.
+    Cancelling {
+        /// The reason to close with; none for a mere cancel.
+        close_reason: Option<String>,
+    },
+    /// The turn ended without a word that settles it, or nothing was heard for too long.
+    Stalled {
+        /// Why.
+        reason: String,
+    },
+    /// The agent session is gone.
+    NeedsRecovery {
+        /// Why.
+        reason: String,
+        /// The message that waits for the choice.
+        pending: MessageId,
+    },
+    /// The agent refused the model.
+    NeedsModelSelection {
+        /// The refused model.
+        attempted: Option<String>,
+        /// Models that the agent named.
+        available: Vec<String>,
+        /// What it said.
+        reason: String,
+        /// The message that is sent again.
+        pending: MessageId,
+    },
+    /// The agent reported an error, or the hard budget was hit.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether the hard budget was hit.
+        hard_stop: bool,
+    },
+    /// Closed while its work was being cancelled.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+    /// Closed.
+    Closed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The turn that is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenTurn {
+    /// Which.
+    pub turn_id: TurnId,
+    /// When it was opened.
+    pub started_at: Timestamp,
+    /// The message that its prompt carries.
+    pub message_id: MessageId,
+    /// Whether the prompt replays the history into a fresh session.
+    pub replay: bool,
+    /// Whether the prompt was handed over, whole.
+    pub prompted: bool,
+    /// The report that settles it, so far.
+    pub settled_by: Option<Settled>,
+    /// The process that works on it.
+    pub process: Option<TurnProcess>,
+}
+
+/// The process that works on a turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnProcess {
+    /// The start that it comes from.
+    pub launch_id: LaunchId,
+    /// Its pid.
+    pub pid: u32,
+    /// The command line's words, redacted.
+    pub command: Vec<String>,
+}
+
+/// The report that settles a turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The report.
+    pub message_id: MessageId,
+    /// `done`, `question`, `blocked` or `error`.
+    pub kind: MessageType,
+}
+
+/// A turn that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedTurn {
+    /// Which.
+    pub turn_id: TurnId,
+    /// When it was opened.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What it came to.
+    pub outcome: TurnOutcome,
+    /// Why, where the outcome alone does not say it.
+    pub reason: Option<String>,
+    /// The message that its prompt carried.
+    pub message_id: MessageId,
+    /// The report that settled it.
+    pub settled_by: Option<Settled>,
+    /// Whether a late report still counts for the status: the conversation stalled with this turn.
+    pub stalled: bool,
+}
+
+/// A message that waits behind the open turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedMessage {
+    /// Which.
+    pub message_id: MessageId,
+    /// Its type.
+    pub kind: MessageType,
+    /// Whether it needs an answer: opens a round when it is sent.
+    pub requires_response: bool,
+}
+
+/// A report that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The message.
+    pub message_id: MessageId,
+    /// Digest of the agent's own id and the content.
+    pub named: Option<String>,
+    /// Digest of the reporting command's id and the content.
+    pub attempt: Option<String>,
+    /// Digest of the content; none once a message went to the agent after it.
+    pub content: Option<String>,
+}

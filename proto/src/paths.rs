@@ -1,0 +1,137 @@
+//! Where akkd keeps its things. Pure: the caller brings the environment and the platform's directories.
+
+use std::path::{Path, PathBuf};
+
+/// Longest path of a Unix socket, in bytes: 103 on macOS, 107 on Linux; the smaller holds everywhere.
+pub const MAX_SOCKET_PATH: usize = 103;
+
+/// What the paths follow from.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `AKK_HOME`.
+    pub akk_home: Option<PathBuf>,
+    /// `AKK_SOCKET`: another control socket; the callback socket lies beside it.
+    pub akk_socket: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`, where the platform has it.
+    pub runtime_dir: Option<PathBuf>,
+    /// The platform's directory for state, such as `~/.local/state`.
+    pub platform_state: PathBuf,
+    /// The platform's directory for configuration, such as `~/.config`.
+    pub platform_config: PathBuf,
+    /// The user id, for a short socket directory.
+    pub uid: u32,
+}
+
+/// Where akkd keeps its things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// Database, lock, logs, launches. 0700.
+    pub state: PathBuf,
+    /// `config.toml`.
+    pub config: PathBuf,
+    /// The sockets' directory. 0700. Nothing that a restart needs lies there.
+    pub run: PathBuf,
+    /// The control socket.
+    pub control_socket: PathBuf,
+    /// The callback socket.
+    pub callback_socket: PathBuf,
+}
+
+impl Paths {
+    /// The paths for this environment.
+    pub fn resolve(env: &Environment) -> Self {
+        let (state, config, run) = match &env.akk_home {
+            Some(home) => (home.clone(), home.join("config.toml"), home.join("run")),
+            None => {
+                let state = env.platform_state.join("akk");
+                let run = env.runtime_dir.as_ref().map_or_else(|| state.join("run"), |r| r.join("akk"));
+                (state, env.platform_config.join("akk").join("config.toml"), run)
+            }
+        };
+        let run = match env.akk_socket.as_deref().and_then(Path::parent) {
+            Some(parent) => parent.to_owned(),
+            None => short(run, env.uid),
+        };
+        let control_socket = env.akk_socket.clone().unwrap_or_else(|| run.join("akkd.sock"));
+        let callback_socket = run.join("callback.sock");
+        Self { state, config, run, control_socket, callback_socket }
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.state.join("akk.db")
+    }
+
+    /// The lock that the one akkd of this home holds for life.
+    pub fn lock(&self) -> PathBuf {
+        self.state.join("akkd.lock")
+    }
+
+    /// The folder of the diagnostic logs.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    /// The folder with one folder per launch of an agent: its stdin, stdout, stderr.
+    pub fn launches(&self) -> PathBuf {
+        self.state.join("launches")
+    }
+}
+
+/// `run`, or a short folder under `/tmp` when a socket in it would have too long a name.
+fn short(run: PathBuf, uid: u32) -> PathBuf {
+    let longest = run.as_os_str().len() + "/callback.sock".len();
+    if longest <= MAX_SOCKET_PATH {
+        return run;
+    }
+    // FNV-1a: stable over versions, and nothing secret is hidden by it.
+    let hash = run
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    PathBuf::from(format!("/tmp/akk-{uid}-{hash:016x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env() -> Environment {
+        Environment {
+            runtime_dir: Some("/run/user/1000".into()),
+            platform_state: "/home/u/.local/state".into(),
+            platform_config: "/home/u/.config".into(),
+            uid: 1000,
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn without_akk_home_the_platforms_directories_are_used() {
+        let p = Paths::resolve(&env());
+        assert_eq!(p.control_socket, Path::new("/run/user/1000/akk/akkd.sock"));
+        assert_eq!(p.database(), Path::new("/home/u/.local/state/akk/akk.db"));
+        assert_eq!(p.config, Path::new("/home/u/.config/akk/config.toml"));
+        let p = Paths::resolve(&Environment { runtime_dir: None, ..env() });
+        assert_eq!(p.run, Path::new("/home/u/.local/state/akk/run"));
+    }
+
+    #[test]
+    fn akk_home_holds_everything_and_a_long_one_gets_short_sockets() {
+        let p = Paths::resolve(&Environment { akk_home: Some("/h".into()), ..env() });
+        assert_eq!(p.callback_socket, Path::new("/h/run/callback.sock"));
+        assert_eq!(p.config, Path::new("/h/config.toml"));
+        let long = PathBuf::from(format!("/{}", "x".repeat(100)));
+        let p = Paths::resolve(&Environment { akk_home: Some(long.clone()), ..env() });
+        assert!(p.callback_socket.as_os_str().len() <= MAX_SOCKET_PATH);
+        assert_eq!(p.state, long);
+    }
+
+    #[test]
+    fn akk_socket_moves_both_sockets() {
+        let p = Paths::resolve(&Environment { akk_socket: Some("/s/x.sock".into()), ..env() });
+        assert_eq!(p.control_socket, Path::new("/s/x.sock"));
+        assert_eq!(p.callback_socket, Path::new("/s/callback.sock"));
+    }
+}
