@@ -9,6 +9,7 @@
 pub mod conversation;
 pub mod effect;
 pub mod input;
+pub mod redact;
 
 pub use conversation::Conversation;
 pub use effect::{Effect, StartTurn};
