@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod executor;
+pub mod platform;
 pub mod store;
