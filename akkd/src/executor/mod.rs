@@ -1,8 +1,11 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
 mod context;
+mod launch;
 mod ledger;
 mod order;
+#[cfg(test)]
+mod testing;
 
 pub use context::{AgentEnvironment, Context, PromptError, PromptSource, ReportError, ReportSink, Timings};
 pub use ledger::{LaunchLedger, LedgerError, LedgerFuture};

@@ -237,8 +237,8 @@ mod tests {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        for process in &found {
-            assert!(signal_process(process, Signal::KILL).unwrap());
+        for relative in &found {
+            assert!(signal_process(&relative.process, Signal::KILL).unwrap());
         }
         assert!(signal_group(&identity, Signal::KILL).unwrap());
         assert!(found.len() >= 2, "{found:?}");
@@ -250,8 +250,7 @@ mod tests {
         let folder = folder.path().canonicalize().unwrap();
         let path = folder.join("prompt");
         std::fs::write(&path, "").unwrap();
-        let mut child =
-            Command::new("/bin/sleep").arg("60").stdin(std::fs::File::open(&path).unwrap()).spawn().unwrap();
+        let mut child = Command::new("/bin/sleep").arg("60").stdin(File::open(&path).unwrap()).spawn().unwrap();
         std::fs::remove_file(&path).unwrap();
         let found = stdin_below(&folder).unwrap();
         child.kill().unwrap();
@@ -270,7 +269,7 @@ mod tests {
         match give_back(&file, 0, 1 << 19) {
             // tmpfs, ext4, xfs and btrfs all can.
             Ok(()) => assert!(used() <= before - (1 << 18), "{} of {before}", used()),
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::Unsupported),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::Unsupported),
         }
         assert_eq!(file.metadata().unwrap().len(), 1 << 20);
     }

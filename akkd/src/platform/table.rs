@@ -23,6 +23,15 @@ pub struct ProcessEntry {
     pub zombie: bool,
 }
 
+/// A process that belongs to another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relative {
+    /// Which.
+    pub process: ProcessIdentity,
+    /// Whether a signal to the leader's group reaches it.
+    pub in_group: bool,
+}
+
 /// The processes at one moment.
 #[derive(Debug, Clone)]
 pub struct ProcessTable {
@@ -47,11 +56,11 @@ impl ProcessTable {
     /// Every living process that belongs to `leader`, without `leader`: members of its group and session, children
     /// and theirs, and, where `marker` is given, those that carry this `NAME=value` in their environment and were
     /// not started before `leader` (what left the group, the session and its parent still inherited that).
-    pub fn belonging_to(&self, leader: &ProcessIdentity, marker: Option<&str>) -> Vec<ProcessIdentity> {
+    pub fn belonging_to(&self, leader: &ProcessIdentity, marker: Option<&str>) -> Vec<Relative> {
         self.belonging(leader, |pid| marker.is_some_and(|m| system::environment_has(pid, m)))
     }
 
-    fn belonging(&self, leader: &ProcessIdentity, marked: impl Fn(u32) -> bool) -> Vec<ProcessIdentity> {
+    fn belonging(&self, leader: &ProcessIdentity, marked: impl Fn(u32) -> bool) -> Vec<Relative> {
         if leader.boot != self.boot || leader.pid_namespace != self.pid_namespace {
             return Vec::new();
         }
@@ -82,7 +91,10 @@ impl ProcessTable {
         self.entries
             .iter()
             .filter(|e| found.contains(&e.pid) && !e.zombie)
-            .map(|e| ProcessIdentity::from_entry(e, &self.boot, self.pid_namespace))
+            .map(|e| Relative {
+                process: ProcessIdentity::from_entry(e, &self.boot, self.pid_namespace),
+                in_group: e.group.or(e.session) == Some(leader.pid),
+            })
             .collect()
     }
 }
@@ -103,8 +115,8 @@ mod tests {
         ProcessIdentity { boot: "b".into(), pid_namespace: 1, pid, started, uid: 7 }
     }
 
-    fn pids(found: &[ProcessIdentity]) -> Vec<u32> {
-        found.iter().map(|p| p.pid).collect()
+    fn pids(found: &[Relative]) -> Vec<u32> {
+        found.iter().map(|p| p.process.pid).collect()
     }
 
     #[test]
