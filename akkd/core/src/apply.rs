@@ -83,7 +83,7 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
             }
         }
         EventBody::CancelRequested { close_reason } => {
-            cancel_requested(&mut next, close_reason.as_ref(), body, &mut effects)?
+            cancel_requested(&mut next, close_reason.as_ref(), body, &mut effects)?;
         }
         EventBody::TurnEnded(end) => turn_ended(&mut next, event.ts, event.turn_id.as_ref(), end, body)?,
         EventBody::ConversationStalled { reason } => {
