@@ -16,6 +16,7 @@ mod outbox;
 mod readers;
 mod reserve;
 mod schema;
+mod startup;
 mod search;
 mod writer;
 

@@ -74,7 +74,7 @@ impl Control {
                 "Set it as `proxy` of the agent in the configuration file; a request is recorded, the file is yours.",
             ));
         }
-        let now = self.clock.now();
+        let now = self.clock.wall();
         let native_session = match &params.session {
             Some(name) => self.session_to_go_on_with(agent, name).await?,
             None => None,
