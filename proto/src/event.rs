@@ -257,6 +257,9 @@ pub struct Created {
     pub deliver_progress: bool,
     /// The agent's own id of a session to go on with, where one was given.
     pub native_session: Option<String>,
+    /// Whether a turn that went silent is ended; otherwise its process is left alone.
+    #[serde(default)]
+    pub stop_on_timeout: bool,
 }
 
 /// A message, and how it came.

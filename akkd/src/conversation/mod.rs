@@ -125,9 +125,9 @@ impl Conversations {
                 Err(mpsc::error::SendError(back)) => command = back,
             }
         }
-        answer.await.unwrap_or_else(|_| {
-            Err(Failure::new(ErrorKind::Stopping, "akkd is stopping", "Try again when it runs."))
-        })
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(ErrorKind::Stopping, "akkd is stopping", "Try again when it runs.")))
     }
 
     fn mailbox(&self, id: &ConversationId) -> mpsc::Sender<Command> {

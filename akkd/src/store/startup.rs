@@ -1,8 +1,8 @@
 //! What a start of akkd, and a delegate with a session name, ask the store.
 
+use super::Store;
 use super::conversations::parse;
 use super::error::StoreError;
-use super::Store;
 use super::writer::Group;
 use akk_core::Conversation;
 

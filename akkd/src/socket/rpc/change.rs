@@ -3,13 +3,13 @@
 use super::{Control, StopAsked, call};
 use crate::conversation::{Answer, session_name};
 use akk_core::decide::{Input, Send};
+use akk_proto::ConversationId;
 use akk_proto::api::{
-    CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DeleteAnswer, DeliveryAnswer, DeliveryParams, SendAnswer,
-    SendParams, SendState,
+    CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DeleteAnswer, DeliveryAnswer, DeliveryParams,
+    SendAnswer, SendParams, SendState,
 };
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::version::{PROTOCOL, VERSION};
-use akk_proto::ConversationId;
 use std::time::Duration;
 
 /// How long the answer of a send waits to learn whether the agent session could be reached.
@@ -45,9 +45,9 @@ impl Control {
     ) -> Result<SendAnswer, Failure> {
         let mut events = self.store.subscribe_events();
         let Answer { said, repeated, .. } = self.conversations.ask(id, input, call(request_id, method)).await?;
-        let message_id = said.message_id.ok_or_else(|| {
-            Failure::new(ErrorKind::Internal, "the message was not recorded", "Send it again.")
-        })?;
+        let message_id = said
+            .message_id
+            .ok_or_else(|| Failure::new(ErrorKind::Internal, "the message was not recorded", "Send it again."))?;
         let mut turn_id = said.turn_id;
         let mut auto_recovered = said.auto_recovered;
         if let Some(turn) = turn_id.clone().filter(|_| !repeated) {

@@ -58,7 +58,12 @@ impl Control {
         Ok(EventFilter { conversation_id, kinds: params.kinds.clone() })
     }
 
-    async fn tell_past(&self, sink: &SubscriptionSink, since: u64, filter: &EventFilter) -> Result<u64, SubscriptionError> {
+    async fn tell_past(
+        &self,
+        sink: &SubscriptionSink,
+        since: u64,
+        filter: &EventFilter,
+    ) -> Result<u64, SubscriptionError> {
         let mut cursor = since;
         loop {
             let Past { items, cursor: upto, more } =
