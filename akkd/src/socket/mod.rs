@@ -1,0 +1,2 @@
+//! The sockets.
+pub mod rpc;
