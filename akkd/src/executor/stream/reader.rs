@@ -372,7 +372,7 @@ impl StreamReader {
         if self.replaying {
             return vec![];
         }
-        let kind = wire::text(u.session_update).unwrap_or_default();
+        let kind = wire::text(u.what).unwrap_or_default();
         let ours = match (&self.session, wire::text(session_id)) {
             (Some(ours), Some(theirs)) => *ours == theirs,
             _ => true,

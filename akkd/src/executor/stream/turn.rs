@@ -14,6 +14,7 @@ const MAX_ID_CHARS: usize = 120;
 
 /// The open turn, as far as its output has been read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a stream, not states")]
 pub(super) struct Turn {
     /// The text since the last tool call began.
     text: String,

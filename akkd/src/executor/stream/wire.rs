@@ -33,8 +33,8 @@ pub(super) struct UpdateParams<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Update<'a> {
-    #[serde(borrow)]
-    pub(super) session_update: Option<&'a RawValue>,
+    #[serde(borrow, rename = "sessionUpdate")]
+    pub(super) what: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -173,7 +173,7 @@ pub(super) fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 }
 
 /// The items of a JSON array, `max` at most; none when it is no array.
-pub(super) fn items<'a>(raw: Option<&'a RawValue>, max: usize) -> Vec<&'a RawValue> {
+pub(super) fn items(raw: Option<&RawValue>, max: usize) -> Vec<&RawValue> {
     struct Items<'a>(Vec<&'a RawValue>, usize);
     impl<'de: 'a, 'a> serde::de::Visitor<'de> for Items<'a> {
         type Value = Vec<&'a RawValue>;
