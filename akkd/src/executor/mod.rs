@@ -1,5 +1,6 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
+pub mod model;
 pub mod stream;
 
 use crate::config::AgentSpec;

@@ -278,7 +278,7 @@ fn junk_becomes_a_bounded_number_of_notices_and_harms_nothing() {
         b"{\"method\":\"session/update\",\"params\":{\"update\":{\"sessionUpdate\":\"from_the_future\",\"x\":1}}}",
         b"{\"method\":7,\"id\":{}}",
         b"null",
-        &[b'x'; MAX_LINE_BYTES + 1],
+        &vec![b'x'; MAX_LINE_BYTES + 1],
         b"   ",
     ] {
         for _ in 0..50 {
@@ -343,9 +343,9 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
             let mut bytes = line.into_bytes();
             let at = at.index(bytes.len());
             if cut {
-                bytes.truncate(at)
+                bytes.truncate(at);
             } else {
-                bytes[at] = byte
+                bytes[at] = byte;
             }
             bytes
         });
