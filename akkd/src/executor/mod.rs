@@ -3,7 +3,9 @@
 mod context;
 mod launch;
 mod ledger;
+pub mod model;
 mod order;
+pub mod stream;
 #[cfg(test)]
 mod testing;
 
