@@ -1,10 +1,12 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
+mod acp;
 mod context;
 mod launch;
 mod ledger;
 pub mod model;
 mod order;
+mod shared;
 pub mod stream;
 #[cfg(test)]
 mod testing;
