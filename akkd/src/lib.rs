@@ -4,4 +4,5 @@ pub mod clock;
 pub mod config;
 pub mod executor;
 pub mod logging;
+pub mod socket;
 pub mod store;
