@@ -293,4 +293,4 @@ fn not_understood(method: &str, e: &serde_json::Error) -> Error {
 
 #[cfg(test)]
 #[path = "client_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,10 @@ mod client;
 mod commands;
 mod environment;
 mod error;
+#[cfg(test)]
+#[path = "../tests/fake/mod.rs"]
+#[expect(unreachable_pub, reason = "the integration tests use it too")]
+mod fake;
 mod output;
 mod peer;
 mod service;
@@ -31,7 +35,7 @@ fn run(cli: cli::Cli) -> Result<u8> {
 
 fn failed(e: &Error) -> u8 {
     if !matches!(e, Error::ReaderLeft) {
-        eprint!("{}", output::error(e, &output::View::stderr()));
+        output::tell(&output::error(e, &output::View::stderr()));
     }
     e.exit_code()
 }

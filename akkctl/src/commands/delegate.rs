@@ -68,7 +68,8 @@ fn watch(conversation: &ConversationView, timeout: Option<Duration>, context: &C
     let id = &conversation.conversation_id;
     let view = View::stderr();
     let agent = output::one_line(&conversation.agent);
-    eprintln!("{id}: {agent} works; Ctrl-C leaves it running, `akkctl wait {}` comes back", short(id));
+    let comes_back = short(id);
+    output::tell(&format!("{id}: {agent} works; Ctrl-C leaves it running, `akkctl wait {comes_back}` comes back\n"));
     let from_the_start = SubscribeParams { since: Some(0), conversation_id: Some(id.to_string()), kinds: Vec::new() };
     let mut events = akkd.follow(from_the_start)?;
     let mut progress = Progress::default();
@@ -91,10 +92,10 @@ fn watch(conversation: &ConversationView, timeout: Option<Duration>, context: &C
                 return Ok(need.exit_code());
             }
         }
-        if let StreamItem::Event(record) = &item {
-            if let Some(line) = progress.line(record, &view.at_this_moment()) {
-                eprint!("{line}");
-            }
+        if let StreamItem::Event(record) = &item
+            && let Some(line) = progress.line(record, &view.at_this_moment())
+        {
+            output::tell(&line);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Text that a user or an agent hands over: as an argument, in a file, on standard input.
 
 use crate::error::{Error, Result};
+use crate::output::tell;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
@@ -31,7 +32,7 @@ impl Source<'_> {
             Self::Given(text) => text,
             Self::Stdin => {
                 if io::stdin().is_terminal() {
-                    eprint_waiting(what);
+                    tell_waiting(what);
                 }
                 read_all(io::stdin().lock(), Path::new("standard input"), what, limit)?
             }
@@ -50,9 +51,9 @@ impl Source<'_> {
     }
 }
 
-fn eprint_waiting(what: &str) {
+fn tell_waiting(what: &str) {
     // A person who forgot the text sees why nothing happens.
-    eprintln!("Reading {what} from the terminal; end it with Ctrl-D");
+    tell(&format!("Reading {what} from the terminal; end it with Ctrl-D\n"));
 }
 
 fn read_all(source: impl Read, name: &Path, what: &'static str, limit: usize) -> Result<String> {

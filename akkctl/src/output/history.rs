@@ -88,6 +88,14 @@ mod tests {
     }
 
     #[test]
+    fn every_event_reads_back_from_its_json() {
+        for record in samples::every_event().into_iter().chain(samples::exchange()) {
+            let json = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<EventRecord>(&json).unwrap(), record, "{json}");
+        }
+    }
+
+    #[test]
     fn a_gap_is_said_and_live_is_not() {
         let view = samples::view();
         assert_eq!(event_line(&StreamItem::Live { cursor: 4 }, &view), None);

@@ -194,6 +194,6 @@ mod tests {
     fn where_no_terminal_reads_nothing_is_cut() {
         let answer = samples::list();
         let text = list(&answer, &ListParams::default(), &samples::unlimited());
-        assert!(text.contains(&answer.conversations[0].user_request), "{text}");
+        assert!(text.contains(&answer.conversations[1].user_request), "{text}");
     }
 }

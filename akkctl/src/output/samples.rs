@@ -24,12 +24,16 @@ pub(crate) fn view() -> View {
 
 /// The same with colours.
 pub(crate) fn coloured() -> View {
-    View { colour: true, ..view() }
+    let mut view = view();
+    view.colour = true;
+    view
 }
 
 /// The same where no terminal reads.
 pub(crate) fn unlimited() -> View {
-    View { width: None, ..view() }
+    let mut view = view();
+    view.width = None;
+    view
 }
 
 /// The conversation of all samples.

@@ -86,6 +86,11 @@ impl View {
     }
 }
 
+/// Writes to standard error. That nobody reads there is no reason to stop.
+pub(crate) fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Writes to standard output.
 ///
 /// # Errors
