@@ -1,2 +1,3 @@
-//! stub
-fn main() {}
+//! The end-to-end stories: akkd, akkctl and agents as real processes.
+
+mod layout;
