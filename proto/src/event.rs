@@ -255,6 +255,8 @@ pub struct Created {
     pub sink: String,
     /// Whether `progress` is delivered too.
     pub deliver_progress: bool,
+    /// The agent's own id of a session to go on with, where one was given.
+    pub native_session: Option<String>,
 }
 
 /// A message, and how it came.
@@ -455,4 +457,7 @@ pub struct TurnEnd {
     /// A short, redacted tail of what the agent printed, when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// Whether the agent showed any sign of working on the prompt.
+    #[serde(default)]
+    pub activity_seen: bool,
 }
