@@ -3,7 +3,11 @@
 //!
 //! Everything that a [`Daemon`] started is gone when it is dropped, and a story fails that leaves a process behind.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that cannot do its work fails the story")]
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a fixture that cannot do its work fails the story, always by a panic"
+)]
 
 pub mod agent;
 pub mod binaries;
