@@ -2,4 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a story fails loudly")]
 
+mod bad_input;
+mod budget;
+mod callback;
+mod cancel;
+mod crowd;
+mod delegate;
+mod delivery;
 mod layout;
+mod operations;
+mod real_acpx;
+mod recovery;
+mod restart;
+mod supervision;
