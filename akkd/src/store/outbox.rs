@@ -16,7 +16,8 @@ const OVERDUE_MS: i64 = 10 * 60_000;
 /// Characters of the text that a list shows.
 const PREVIEW: usize = 200;
 
-const VIEW: &str = "SELECT id, conversation, kind, sink, state, attempts, created_at, next_attempt_at, last_error, preview
+const VIEW: &str =
+    "SELECT id, conversation, kind, sink, state, attempts, created_at, next_attempt_at, last_error, preview
      FROM outbox";
 
 /// The oldest row of each conversation that neither arrived nor waits for a person.
@@ -169,7 +170,8 @@ impl Store {
         self.write(move |tx, group: &mut Group| {
             let mut statement = tx.prepare_cached(sql)?;
             let values: [&dyn rusqlite::ToSql; 3] = [&id.as_str(), &number, &text];
-            let changed = statement.execute(&values[..statement.parameter_count()])? > 0;
+            let used = statement.parameter_count();
+            let changed = statement.execute(&values[..used])? > 0;
             let there = changed
                 || tx
                     .prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?
