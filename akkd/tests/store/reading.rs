@@ -249,7 +249,7 @@ async fn a_replay_holds_what_was_sent_or_heard_in_that_order() {
     let mut story = Story::begin(&home.store, 1, "the task").await;
     let mut tell = async |from: &str, kind, body: &str, origin| {
         let mut message = story.message(from, kind, body);
-        message.round = if origin == Origin::Queued { 0 } else { 1 };
+        message.round = u32::from(origin != Origin::Queued);
         let id = message.id.clone();
         story.commit(story.change(vec![story.told(at(1), message, origin)])).await.unwrap();
         id
