@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod executor;
+pub mod lifecycle;
 pub mod logging;
 pub mod socket;
 pub mod store;
