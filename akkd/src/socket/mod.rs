@@ -23,6 +23,7 @@ mod ndjson;
 mod outgoing;
 mod peer;
 mod request;
+pub mod rpc;
 #[cfg(test)]
 mod tests;
 
