@@ -66,7 +66,8 @@ pub fn private_folder(path: &Path) -> Result<(), FolderError> {
         let problem = format!("belongs to the user with the id {}, not to you ({uid})", meta.uid());
         return Err(wrong(problem, "Choose a folder of your own, for example with AKK_HOME."));
     }
-    if meta.mode() & 0o077 == 0 {
+    let for_others = meta.mode() & 0o077;
+    if for_others == 0 {
         return Ok(());
     }
     let mut entries = std::fs::read_dir(path).map_err(failed)?.flatten().peekable();
