@@ -52,11 +52,17 @@ pub enum ErrorKind {
     Stopping,
     /// A defect in akkd.
     Internal,
+    /// What was sent is not a JSON-RPC 2.0 request.
+    InvalidRequest,
+    /// akkd has no such method on this socket.
+    UnknownMethod,
+    /// The peer belongs to another user.
+    PeerRefused,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of its code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::NotFound,
         Self::AmbiguousId,
         Self::WrongStatus,
@@ -80,13 +86,19 @@ impl ErrorKind {
         Self::Storage,
         Self::Stopping,
         Self::Internal,
+        Self::InvalidRequest,
+        Self::UnknownMethod,
+        Self::PeerRefused,
     ];
 
-    /// The JSON-RPC error code: -32000 upward in absolute value, one per kind. Parameters keep JSON-RPC's -32602.
+    /// The JSON-RPC error code: -32000 upward in absolute value, one per kind. What JSON-RPC itself names keeps its
+    /// own code: -32600 for the request, -32601 for the method, -32602 for parameters, -32603 for defects.
     pub fn code(self) -> i32 {
         match self {
             Self::InvalidParams => -32602,
             Self::Internal => -32603,
+            Self::InvalidRequest => -32600,
+            Self::UnknownMethod => -32601,
             other => -32000 - Self::ALL.iter().position(|k| *k == other).map_or(99, |p| p as i32),
         }
     }
@@ -96,7 +108,13 @@ impl ErrorKind {
         match self {
             Self::NotFound | Self::SessionNotFound => 4,
             Self::InvalidParams | Self::AmbiguousId => 2,
-            Self::AgentUnavailable | Self::BadConfig | Self::Storage | Self::Stopping | Self::Internal => 1,
+            Self::AgentUnavailable
+            | Self::BadConfig
+            | Self::Storage
+            | Self::Stopping
+            | Self::Internal
+            | Self::InvalidRequest
+            | Self::UnknownMethod => 1,
             _ => 5,
         }
     }
@@ -139,6 +157,14 @@ impl Failure {
         self.details.insert(key.to_owned(), value.into());
         self
     }
+
+    /// The line, with its newline, that tells a peer of this error outside of any call: a JSON-RPC error response
+    /// whose id is null.
+    pub fn to_line(&self) -> String {
+        let data = ErrorData { kind: self.kind, hint: self.hint.clone(), details: self.details.clone() };
+        let error = serde_json::json!({ "code": self.kind.code(), "message": self.message, "data": data });
+        format!("{}\n", serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error }))
+    }
 }
 
 #[cfg(feature = "server")]
@@ -151,7 +177,20 @@ impl From<Failure> for jsonrpsee::types::ErrorObjectOwned {
 
 #[cfg(test)]
 mod tests {
-    use super::ErrorKind;
+    use super::{ErrorData, ErrorKind, Failure};
+
+    #[test]
+    fn a_failure_outside_of_a_call_is_one_line_of_json_rpc() {
+        let line = Failure::new(ErrorKind::Stopping, "akkd\nstops", "Wait.").with("pid", 7).to_line();
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&value["id"], &value["error"]["code"]),
+            (&serde_json::Value::Null, &ErrorKind::Stopping.code().into())
+        );
+        let data: ErrorData = serde_json::from_value(value["error"]["data"].clone()).unwrap();
+        assert_eq!((data.kind, data.details["pid"].as_i64()), (ErrorKind::Stopping, Some(7)));
+    }
 
     #[test]
     fn every_kind_has_a_code_of_its_own() {

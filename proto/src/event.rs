@@ -256,6 +256,11 @@ pub struct Created {
     pub sink: String,
     /// Whether `progress` is delivered too.
     pub deliver_progress: bool,
+    /// The agent's own id of a session to go on with, where one was given.
+    pub native_session: Option<String>,
+    /// Whether a turn that went silent is ended; otherwise its process is left alone.
+    #[serde(default)]
+    pub stop_on_timeout: bool,
 }
 
 /// A message, and how it came.
@@ -457,4 +462,7 @@ pub struct TurnEnd {
     /// A short, redacted tail of what the agent printed, when it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// Whether the agent showed any sign of working on the prompt.
+    #[serde(default)]
+    pub activity_seen: bool,
 }

@@ -40,13 +40,12 @@ pub struct Paths {
 impl Paths {
     /// The paths for this environment.
     pub fn resolve(env: &Environment) -> Self {
-        let (state, config, run) = match &env.akk_home {
-            Some(home) => (home.clone(), home.join("config.toml"), home.join("run")),
-            None => {
-                let state = env.platform_state.join("akk");
-                let run = env.runtime_dir.as_ref().map_or_else(|| state.join("run"), |r| r.join("akk"));
-                (state, env.platform_config.join("akk").join("config.toml"), run)
-            }
+        let (state, config, run) = if let Some(home) = &env.akk_home {
+            (home.clone(), home.join("config.toml"), home.join("run"))
+        } else {
+            let state = env.platform_state.join("akk");
+            let run = env.runtime_dir.as_ref().map_or_else(|| state.join("run"), |r| r.join("akk"));
+            (state, env.platform_config.join("akk").join("config.toml"), run)
         };
         let run = match env.akk_socket.as_deref().and_then(Path::parent) {
             Some(parent) => parent.to_owned(),

@@ -1,6 +1,7 @@
 //! The state of a conversation.
 
-use akk_proto::conversation::BudgetLevel;
+use crate::budget;
+use akk_proto::conversation::{BudgetLevel, Status};
 use akk_proto::event::{Created, SessionReached, TurnOutcome};
 use akk_proto::message::MessageType;
 use akk_proto::{LaunchId, MessageId, Timestamp, TurnId};
@@ -27,6 +28,8 @@ pub struct Conversation {
     pub native_session: Option<String>,
     /// How the session was last reached.
     pub session_reached: Option<SessionReached>,
+    /// Whether the agent session has seen the bootstrap and the task.
+    pub bootstrapped: bool,
     /// Turns so far.
     pub turns: u32,
     /// The open turn.
@@ -196,4 +199,51 @@ pub struct Heard {
     pub attempt: Option<String>,
     /// Digest of the content; none once a message went to the agent after it.
     pub content: Option<String>,
+}
+
+impl Phase {
+    /// The status that clients see.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Created => Status::Created,
+            Self::Running => Status::Running,
+            Self::WaitingForAgent => Status::WaitingForAgent,
+            Self::WaitingForOpenclaw { .. } => Status::WaitingForOpenclaw,
+            Self::Idle { .. } => Status::Idle,
+            Self::Cancelling { .. } => Status::Cancelling,
+            Self::Stalled { .. } => Status::Stalled,
+            Self::NeedsRecovery { .. } => Status::NeedsRecovery,
+            Self::NeedsModelSelection { .. } => Status::NeedsModelSelection,
+            Self::Failed { .. } => Status::Failed,
+            Self::Cancelled { .. } => Status::Cancelled,
+            Self::Closed { .. } => Status::Closed,
+        }
+    }
+
+    /// Whether nothing can happen any more.
+    pub fn is_terminal(&self) -> bool {
+        self.status().is_terminal()
+    }
+}
+
+impl Conversation {
+    /// The status that clients see.
+    pub fn status(&self) -> Status {
+        self.phase.status()
+    }
+
+    /// How near the limit of rounds it is.
+    pub fn budget_level(&self) -> BudgetLevel {
+        budget::level(self.rounds_used, self.settings.soft_limit, self.settings.hard_limit)
+    }
+
+    /// When it is to be closed for idleness, by wall time; none while it is not idle or something is open or waits.
+    pub fn idle_deadline(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Idle { since } if self.open_turn.is_none() && self.queue.is_empty() => {
+                Some(since.plus_millis(i64::from(self.settings.idle_timeout_minutes) * 60_000))
+            }
+            _ => None,
+        }
+    }
 }

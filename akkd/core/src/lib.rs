@@ -6,9 +6,20 @@
 //! in, work goes out as [`Effect`]s. The caller commits events, state and outbox rows in one transaction and only
 //! then carries the other effects out.
 
+pub mod apply;
+pub mod budget;
 pub mod conversation;
+pub mod decide;
 pub mod effect;
 pub mod input;
+pub mod intake;
+mod notice;
+pub mod prompt;
+pub mod redact;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use conversation::Conversation;
 pub use effect::{Effect, StartTurn};

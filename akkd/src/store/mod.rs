@@ -1,9 +1,163 @@
 //! The store: SQLite in WAL mode, one writer thread with group commit, readers beside it.
+//!
+//! Everything that returns `Ok` from a writing call is on the disk. Calls that read see everything that was answered
+//! before. Dropping the future of a writing call does not take the order back.
+
+mod commit;
+mod conversations;
+mod delete;
+mod error;
+mod file;
+mod history;
+mod launches;
+mod messages;
+mod migrate;
+mod outbox;
+mod readers;
+mod reserve;
+mod schema;
+mod search;
+mod startup;
+mod writer;
+
+pub use conversations::{Counts, ListFilter, ListPage};
+pub use error::StoreError;
+pub use history::{EventFilter, EventPage, Past};
+pub use launches::TicketHashes;
+pub use outbox::DueDelivery;
+pub use schema::SCHEMA_VERSION;
 
 use akk_core::{Conversation, Event};
 use akk_proto::delivery::DeliveryBody;
 use akk_proto::event::EventRecord;
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Orders that wait for the writer at most; then callers wait to give theirs.
+const QUEUE: usize = 512;
+
+/// Events that a subscriber may lie behind before it must read the history instead.
+const LIVE_EVENTS: usize = 512;
+
+/// Conversations, their histories, and what belongs to them, on the disk. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    queue: mpsc::Sender<writer::Order>,
+    readers: Arc<readers::Readers>,
+    events: broadcast::Sender<Arc<EventRecord>>,
+    outbox: watch::Sender<u64>,
+    newest: Arc<AtomicU64>,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// For tests of crashes: the process dies (abort) after this many transactions of this store, each time when it
+    /// is on the disk and nobody was answered.
+    pub stop_dead_after: Option<u64>,
+}
+
+impl Store {
+    /// Opens the database, or makes it: 0600, its directory 0700. Blocks for some milliseconds. The caller holds the
+    /// lock of the home: one store per file, and once at a time.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`], [`StoreError::Foreign`], [`StoreError::Unsafe`]: the file was not touched.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, Options::default())
+    }
+
+    /// The same, with options.
+    pub fn open_with(path: &Path, options: Options) -> Result<Self, StoreError> {
+        let path = file::locate(path)?;
+        file::refuse_what_is_not_ours(&path)?;
+        let mut conn = file::connect_to_write(&path)?;
+        if let Some(copy) = migrate::migrate(&mut conn, &path)? {
+            tracing::info!(copy = %copy.display(), schema = SCHEMA_VERSION, "the database was brought to this version");
+        }
+        let newest = Arc::new(AtomicU64::new(history::newest_cursor(&conn)?));
+        let (queue, orders) = mpsc::channel(QUEUE);
+        let events = broadcast::Sender::new(LIVE_EVENTS);
+        let outbox = watch::Sender::new(0);
+        let writer = writer::Writer {
+            path: path.clone(),
+            conn: Some(conn),
+            queue: orders,
+            events: events.clone(),
+            outbox: outbox.clone(),
+            newest: newest.clone(),
+            reserve: reserve::Reserve::beside(&path),
+            stop_dead_after: options.stop_dead_after,
+        };
+        std::thread::Builder::new().name("akk-store".to_owned()).spawn(move || writer.run())?;
+        let readers = Arc::new(readers::Readers::new(path.clone()));
+        Ok(Self { inner: Arc::new(Inner { path, queue, readers, events, outbox, newest }) })
+    }
+
+    /// Writes what waits, moves everything out of the write-ahead log, and closes the database. Later calls get
+    /// [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        let (done, closed) = oneshot::channel();
+        if self.inner.queue.send(writer::Order::Close(done)).await.is_ok() {
+            // An error means that another call closed it.
+            let _ = closed.await;
+        }
+    }
+
+    /// The database file, with its directory resolved.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Writes a change to one conversation: all of it or nothing. When this returns it is on the disk, and its events
+    /// were told to the subscribers.
+    ///
+    /// # Errors
+    /// Nothing was written on [`StoreError::RepeatedRequest`], [`StoreError::Conflict`], [`StoreError::NotFound`] (the
+    /// checkpoint's launch), [`StoreError::Full`], [`StoreError::ReadOnly`], [`StoreError::Busy`]. After
+    /// [`StoreError::Io`] load the conversation again: it may have been written.
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.order(Box::new(commit::CommitJob::new(commit, reply)?)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Every event from now on, in the order of its cursor, when it is on the disk. Who lies 512 events behind is told
+    /// `Lagged` and reads on with [`Store::events_since`]. Subscribe first and read the past then: no event falls
+    /// between, and one seen twice is known by its cursor.
+    pub fn subscribe_events(&self) -> broadcast::Receiver<Arc<EventRecord>> {
+        self.inner.events.subscribe()
+    }
+
+    /// The cursor of the newest event; 0 when there was none. Cursors are never used twice.
+    pub fn newest_cursor(&self) -> u64 {
+        self.inner.newest.load(Ordering::Acquire)
+    }
+
+    /// Tells whenever a delivery may have become due: queued, failed, acknowledged, parked, asked for again. The number
+    /// means nothing.
+    pub fn subscribe_outbox(&self) -> watch::Receiver<u64> {
+        self.inner.outbox.subscribe()
+    }
+}
+
+/// A text column. What is not UTF-8 in a damaged row becomes marks, so that its owner alone fails to be read.
+fn text(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<String> {
+    let bytes = row.get_ref(at)?.as_bytes().map_err(|e| rusqlite::types::FromSqlError::Other(e.into()));
+    let bytes =
+        bytes.map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e.into()))?;
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
 
 /// One transaction's worth of change to one conversation.
 #[derive(Debug, Clone)]
@@ -56,7 +210,7 @@ pub struct AnsweredRequest {
 #[derive(Debug, Clone)]
 pub struct Committed {
     /// The events with their places in the history.
-    pub events: Vec<std::sync::Arc<EventRecord>>,
+    pub events: Vec<Arc<EventRecord>>,
     /// The new `base_seq`.
     pub seq: u64,
 }

@@ -1,0 +1,122 @@
+//! Secrets are taken out wherever text leaves the store: logs, traces, notices, fork context.
+//!
+//! Recognised: values of keys such as authorization, api key, token, secret, password, proxy; `Bearer …`;
+//! `--token …`; `sk-…`; GitHub and AWS key shapes; PEM private keys; `user:password` in addresses.
+
+use regex_lite::{Captures, Regex};
+use std::sync::LazyLock;
+
+/// What stands where a secret stood.
+pub const REDACTED: &str = "[redacted]";
+
+/// A pattern, and which of its groups are kept around the mark.
+struct Rule {
+    pattern: Regex,
+    before: usize,
+    after: usize,
+}
+
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let key = r"(?:[A-Za-z0-9_.-]*(?:authorization|api[_-]?key|access[_-]?key|private[_-]?key|token|secret|password|passwd|[_-]proxy|proxy))";
+    let value = r#"(?:\\"(?:[^"\\]|\\[^"])*\\"|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:Bearer|Basic|token)\s+[^\s"',;]+|(?:\[redacted\]|[^\s"',;}\]])+)"#;
+    [
+        (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)".to_owned(), 0, 0),
+        (r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@:]*:[^\s/@]*(@)".to_owned(), 1, 2),
+        (format!(r#"(?i)((?:\\?["'])?{key}(?:\\?["'])?\s*[:=]\s*){value}()"#), 1, 2),
+        (format!(r"(?i)(--?{key}\s+){value}()"), 1, 2),
+        (r"(?i)(\bBearer\s+)[A-Za-z0-9._~+/=-]{4,}()".to_owned(), 1, 2),
+        (r"\bsk-[A-Za-z0-9_-]{8,}".to_owned(), 0, 0),
+        (r"\b(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,})".to_owned(), 0, 0),
+        (r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b".to_owned(), 0, 0),
+    ]
+    .into_iter()
+    // A pattern that does not compile would be a defect of this table; the tests below walk every row.
+    .filter_map(|(p, before, after)| Some(Rule { pattern: Regex::new(&p).ok()?, before, after }))
+    .collect()
+});
+
+/// `text` with every recognised secret replaced by [`REDACTED`].
+pub fn redact(text: &str) -> String {
+    let mut out = text.to_owned();
+    for rule in RULES.iter() {
+        if !rule.pattern.is_match(&out) {
+            continue;
+        }
+        let kept = |c: &Captures<'_>, group: usize| match group {
+            0 => String::new(),
+            g => c.get(g).map_or_else(String::new, |m| m.as_str().to_owned()),
+        };
+        out = rule
+            .pattern
+            .replace_all(&out, |c: &Captures<'_>| format!("{}{REDACTED}{}", kept(c, rule.before), kept(c, rule.after)))
+            .into_owned();
+    }
+    out
+}
+
+/// One line of `text`: redacted, white space folded, cut at `max_chars` with an ellipsis.
+pub fn preview(text: &str, max_chars: usize) -> String {
+    // A preview of a huge text must not cost a pass over all of it.
+    let head: String = text.chars().take(max_chars.saturating_mul(4).max(256)).collect();
+    let folded = redact(&head).split_whitespace().collect::<Vec<_>>().join(" ");
+    cut(&folded, max_chars)
+}
+
+/// `text` cut at `max_chars`, the last of them an ellipsis where something was cut.
+pub fn cut(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(max_chars.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_of_the_table_compiles() {
+        assert_eq!(RULES.len(), 8);
+    }
+
+    #[test]
+    fn secrets_are_taken_out_and_the_rest_stays() {
+        for (text, expected) in [
+            ("Authorization: Bearer abc.def", "Authorization: [redacted]"),
+            (r#"{"api_key":"k-123","x":1}"#, r#"{"api_key":[redacted],"x":1}"#),
+            (r#"{\"token\":\"abc\"}"#, r#"{\"token\":[redacted]}"#),
+            ("GITHUB_TOKEN=abc next", "GITHUB_TOKEN=[redacted] next"),
+            ("run --token hunter2 now", "run --token [redacted] now"),
+            ("curl -H 'x' Bearer abcdef12", "curl -H 'x' Bearer [redacted]"),
+            ("key sk-abcdefgh12345678 end", "key [redacted] end"),
+            ("ghp_0123456789abcdef0123 x", "[redacted] x"),
+            ("AKIAIOSFODNN7EXAMPLE", "[redacted]"),
+            ("https://me:pw@host/x", "https://[redacted]@host/x"),
+            ("ALL_PROXY=socks5://a:b@h:1", "ALL_PROXY=[redacted]"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nrest", "[redacted]\nrest"),
+            ("password: 'a b' c", "password: [redacted] c"),
+        ] {
+            assert_eq!(redact(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ordinary_text_is_left_alone() {
+        for text in [
+            "total tokens used 512",
+            "\"total_tokens\": 512",
+            "the secretary said: hello",
+            "see https://host/a:b",
+            "sk-1",
+        ] {
+            assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn a_preview_is_one_short_line() {
+        assert_eq!(preview("a\n  b\tc", 80), "a b c");
+        assert_eq!(preview(&"x".repeat(500), 10), format!("{}…", "x".repeat(9)));
+        assert_eq!(cut("äöü", 3), "äöü");
+    }
+}

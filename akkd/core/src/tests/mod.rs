@@ -1,0 +1,5 @@
+//! The whole conversation: every row of the specification's tables, and properties that hold on every path.
+
+mod properties;
+mod stories;
+mod supervision;

@@ -1,0 +1,120 @@
+//! A conversation as clients see it.
+
+use akk_core::Conversation;
+use akk_core::conversation::Phase;
+use akk_proto::conversation::{
+    ConversationView, ExecutorView, ModelSelectionView, Need, ProcessView, RecoveryView, TurnView,
+};
+
+/// What the conversation waits for; none while it goes on by itself.
+pub fn need(state: &Conversation) -> Option<Need> {
+    let moves_on = !state.queue.is_empty();
+    match &state.phase {
+        Phase::Idle { .. } | Phase::WaitingForOpenclaw { .. } if moves_on => None,
+        Phase::WaitingForOpenclaw { blocked: true } => Some(Need::Blocked),
+        phase => phase.status().need(),
+    }
+}
+
+/// The view of a conversation.
+pub fn view(state: &Conversation, undelivered: u64) -> ConversationView {
+    let s = &state.settings;
+    let (closed_at, close_reason) = match &state.phase {
+        Phase::Closed { at, reason } | Phase::Cancelled { at, reason } => (Some(*at), Some(reason.clone())),
+        Phase::Cancelling { close_reason } => (None, close_reason.clone()),
+        _ => (None, None),
+    };
+    ConversationView {
+        conversation_id: s.conversation_id.clone(),
+        user_request: s.user_request.clone(),
+        label: s.label.clone(),
+        workspace: s.workspace.clone(),
+        agent: s.agent.clone(),
+        executor: ExecutorView {
+            kind: s.agent.clone(),
+            actor: s.actor.clone(),
+            session: s.session.clone(),
+            transport: s.transport,
+            native_session_id: state.native_session.clone(),
+        },
+        executor_model: s.model.clone(),
+        status: state.status(),
+        needs: None,
+        response_rounds_used: state.rounds_used,
+        soft_limit: s.soft_limit,
+        hard_limit: s.hard_limit,
+        budget_level: state.budget_level(),
+        orchestrator: s.orchestrator.clone(),
+        created_at: state.created_at,
+        updated_at: state.updated_at,
+        idle_since: match state.phase {
+            Phase::Idle { since } => Some(since),
+            _ => None,
+        },
+        closed_at,
+        close_reason,
+        stalled_reason: match &state.phase {
+            Phase::Stalled { reason } | Phase::Failed { reason, .. } => Some(reason.clone()),
+            _ => None,
+        },
+        recovery: recovery(state),
+        model_selection: match &state.phase {
+            Phase::NeedsModelSelection { attempted, available, reason, pending } => Some(ModelSelectionView {
+                attempted: attempted.clone(),
+                available: available.clone(),
+                reason: reason.clone(),
+                pending_message: pending.clone(),
+            }),
+            _ => None,
+        },
+        native_session_takeover: None,
+        fork_context_takeover: None,
+        undelivered,
+        turn: turn(state),
+        queued: state.queue.iter().map(|q| q.message_id.clone()).collect(),
+        recovery_policy: s.recovery_policy,
+        permissions: s.permissions,
+    }
+}
+
+fn recovery(state: &Conversation) -> Option<RecoveryView> {
+    let former_sessions = state.former_sessions.clone();
+    match &state.phase {
+        Phase::NeedsRecovery { reason, pending } => {
+            Some(RecoveryView { reason: reason.clone(), pending_message: Some(pending.clone()), former_sessions })
+        }
+        _ if former_sessions.is_empty() => None,
+        _ => Some(RecoveryView {
+            reason: "replayed into a fresh session".to_owned(),
+            pending_message: None,
+            former_sessions,
+        }),
+    }
+}
+
+fn turn(state: &Conversation) -> Option<TurnView> {
+    if let Some(open) = &state.open_turn {
+        let process = open.process.as_ref().map(|p| ProcessView {
+            launch_id: p.launch_id.clone(),
+            pid: p.pid,
+            command: p.command.clone(),
+        });
+        return Some(TurnView {
+            turn_id: open.turn_id.clone(),
+            started_at: open.started_at,
+            ended_at: None,
+            outcome: None,
+            reason: None,
+            process,
+        });
+    }
+    let last = state.last_turn.as_ref()?;
+    Some(TurnView {
+        turn_id: last.turn_id.clone(),
+        started_at: last.started_at,
+        ended_at: Some(last.ended_at),
+        outcome: Some(last.outcome),
+        reason: last.reason.clone(),
+        process: None,
+    })
+}

@@ -1,0 +1,217 @@
+//! Carries out what core asked for; the only place that knows executors, prompts and configuration together.
+
+use crate::config::ConfigSource;
+use crate::conversation::{Asked, Conversations};
+use crate::executor::{Executors, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder};
+use crate::store::{Checkpoint, Store, StoreError};
+use akk_core::conversation::Phase;
+use akk_core::prompt::{self, Facts, REPLAY_CHARS, REPLAY_MESSAGES};
+use akk_core::{Conversation, Effect, Ended, ExecutorReport, How};
+use akk_proto::error::{ErrorKind, Failure};
+use akk_proto::event::{EventBody, PromptKind, TurnStart};
+use akk_proto::message::Message;
+use akk_proto::{ConversationId, MessageId, TurnId};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Carries out effects.
+#[derive(Clone)]
+pub struct Effects {
+    conversations: Conversations,
+    executors: Executors,
+    config: Arc<ConfigSource>,
+    store: Store,
+}
+
+impl Effects {
+    /// What it takes to carry out effects.
+    pub fn new(conversations: Conversations, executors: Executors, config: Arc<ConfigSource>, store: Store) -> Self {
+        Self { conversations, executors, config, store }
+    }
+
+    /// Serves the channel of effects until every sender is gone.
+    pub async fn run(self, mut asked: mpsc::Receiver<Asked>) {
+        while let Some(Asked { conversation_id, effects }) = asked.recv().await {
+            for effect in effects {
+                self.carry_out(&conversation_id, effect).await;
+            }
+        }
+    }
+
+    async fn carry_out(&self, id: &ConversationId, effect: Effect) {
+        match effect {
+            Effect::StartTurn(start) => self.start_turn(id, &start.turn_id).await,
+            Effect::CancelTurn { turn_id } => {
+                let grace = self.config.current().cancel_grace;
+                self.executors.cancel_turn(id.clone(), turn_id, grace);
+            }
+            Effect::ReleaseAgent { reason } => self.executors.release(id.clone(), reason),
+            // Part of the transaction that asked for them.
+            Effect::RevokeTickets | Effect::Deliver { .. } => {}
+        }
+    }
+
+    async fn start_turn(&self, id: &ConversationId, turn_id: &TurnId) {
+        let order = match self.conversations.state(id).await {
+            Ok(state) => self.order(&state, turn_id),
+            Err(error) => Err(error),
+        };
+        match order {
+            Ok(order) => self.executors.start_turn(order),
+            Err(error) => {
+                tracing::error!(%id, %turn_id, %error, "a turn cannot be started");
+                let how = How::CannotStart { reason: error.message };
+                let report = ExecutorReport::TurnEnded { turn_id: turn_id.clone(), ended: Box::new(Ended::bare(how)) };
+                // Off this task: the conversation may be waiting for room in the channel that this task empties.
+                let conversations = self.conversations.clone();
+                let id = id.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = conversations.executor_report(&id, report, None).await {
+                        tracing::error!(%id, %error, "a turn that cannot be started could not be ended");
+                    }
+                });
+            }
+        }
+    }
+
+    fn order(&self, state: &Conversation, turn_id: &TurnId) -> Result<TurnOrder, Failure> {
+        let s = &state.settings;
+        let config = self.config.current();
+        let mut agent = config.agent(&s.agent)?.clone();
+        if agent.transport != s.transport {
+            return Err(Failure::new(
+                ErrorKind::AgentUnavailable,
+                format!("the agent {} is reached over {} now, this conversation began over {}", s.agent, agent.transport, s.transport),
+                "Set its transport back, or delegate anew.",
+            ));
+        }
+        if let Some(proxy) = &s.proxy {
+            agent.proxy = Some(proxy.clone());
+        }
+        Ok(TurnOrder {
+            conversation_id: s.conversation_id.clone(),
+            turn_id: turn_id.clone(),
+            workspace: PathBuf::from(&s.workspace),
+            session: s.session.clone(),
+            native_session: state.native_session.clone(),
+            model: s.model.clone().or_else(|| agent.model.clone()),
+            proxy: agent.proxy.clone(),
+            permissions: s.permissions,
+            agent_timeout: Duration::from_secs(u64::from(s.agent_timeout_minutes) * 60),
+            agent,
+        })
+    }
+
+    /// After a start of akkd: settles what the former one left, from what is stored.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn recover(&self) -> Result<(), StoreError> {
+        let mut turns = Vec::new();
+        for id in self.store.with_open_turn().await? {
+            match self.conversations.state(&id).await {
+                Ok(state) => {
+                    let Some(open) = &state.open_turn else { continue };
+                    let cancelling = matches!(state.phase, Phase::Cancelling { .. } | Phase::Failed { hard_stop: true, .. });
+                    match self.order(&state, &open.turn_id) {
+                        Ok(order) => turns.push(RecoveredTurn { order, cancelling }),
+                        // Its agent is not configured any more: the turn ends, truthfully.
+                        Err(_) => self.start_turn(&id, &open.turn_id.clone()).await,
+                    }
+                }
+                // One conversation that cannot be read harms nobody else.
+                Err(error) => tracing::error!(%id, %error, "a conversation with an open turn cannot be read"),
+            }
+        }
+        let live = self.store.live_launches().await?;
+        self.executors.recover(turns).await;
+        for launch in live {
+            let id = launch.conversation_id;
+            if self.conversations.state(&id).await.is_ok_and(|s| s.phase.is_terminal()) {
+                self.executors.release(id, "conversation closed".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The conversation room takes what executors learn.
+pub struct ToConversations(pub Conversations);
+
+impl ReportSink for ToConversations {
+    fn report(
+        &self,
+        conversation: ConversationId,
+        report: ExecutorReport,
+        checkpoint: Option<Checkpoint>,
+    ) -> BoxFuture<'static, Result<(), ReportError>> {
+        let conversations = self.0.clone();
+        async move {
+            match conversations.executor_report(&conversation, report, checkpoint).await {
+                Ok(_) => Ok(()),
+                Err(e) if e.kind == ErrorKind::Storage => Err(ReportError::Storage(e.message)),
+                Err(e) => Err(ReportError::Refused(e.message)),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Makes prompts from the history.
+#[derive(Clone)]
+pub struct Prompts {
+    /// Where the history is.
+    pub store: Store,
+    /// Absolute path of akkctl, for the agent to report back with.
+    pub akkctl: Arc<str>,
+}
+
+impl PromptSource for Prompts {
+    fn prompt(&self, conversation: ConversationId, turn: TurnId) -> BoxFuture<'static, Result<String, PromptError>> {
+        let prompts = self.clone();
+        async move { prompts.make(&conversation, &turn).await.map_err(PromptError) }.boxed()
+    }
+}
+
+impl Prompts {
+    async fn make(&self, id: &ConversationId, turn_id: &TurnId) -> Result<String, String> {
+        let stored = |e: StoreError| e.to_string();
+        let Some((conversation, _)) = self.store.load(id).await.map_err(stored)? else {
+            return Err(format!("there is no conversation {id}"));
+        };
+        let events = self.store.events_of_turn(id, turn_id, &["turn_started"]).await.map_err(stored)?;
+        let Some(start) = events.into_iter().find_map(|e| match e.body {
+            EventBody::TurnStarted(start) => Some(start),
+            _ => None,
+        }) else {
+            return Err(format!("{turn_id} was never started"));
+        };
+        let TurnStart { prompt, message_id, controls: control_ids, .. } = start;
+        let message = self.message(id, &message_id).await?;
+        let mut controls = Vec::new();
+        for control in &control_ids {
+            controls.push(self.message(id, control).await?);
+        }
+        let facts = Facts { conversation: &conversation, turn_id, akkctl: &self.akkctl };
+        Ok(match prompt {
+            PromptKind::Bootstrap => prompt::bootstrap(facts, &controls, &message),
+            PromptKind::FollowUp => prompt::follow_up(facts, &controls, &message),
+            PromptKind::Replay => {
+                let history = self.store.recent_messages(id, REPLAY_MESSAGES as u32 + 1, REPLAY_CHARS as u32).await.map_err(stored)?;
+                prompt::replay(facts, &history, &controls, &message)
+            }
+        })
+    }
+
+    async fn message(&self, id: &ConversationId, message_id: &MessageId) -> Result<Message, String> {
+        match self.store.message(id, message_id).await {
+            Ok(Some(recorded)) => Ok(recorded.message),
+            Ok(None) => Err(format!("the message {message_id} is not in the history")),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Wire to domain and back: nothing else.
+
+mod change;
+mod delegate;
+mod read;
+mod subscribe;
+mod wait;
+
+use crate::callback::Intake;
+use crate::clock::Clock;
+use crate::config::ConfigSource;
+use crate::conversation::{Conversations, Request, view};
+use crate::store::{Store, StoreError};
+use akk_core::Conversation;
+use akk_proto::api::{
+    CallbackServer, CancelAnswer, CloseParams, ControlServer, ConversationParams, DaemonInfo, DelegateAnswer,
+    DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, Empty,
+    GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer,
+    ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams, WaitAnswer,
+    WaitParams,
+};
+use akk_proto::conversation::ConversationView;
+use akk_proto::error::{ErrorKind, Failure};
+use akk_proto::paths::Paths;
+use akk_proto::{ConversationId, RequestId, Timestamp};
+use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
+use jsonrpsee::{PendingSubscriptionSink, types::ErrorObjectOwned};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// How akkd is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StopAsked {
+    /// It is not.
+    #[default]
+    No,
+    /// Running turns are left alone.
+    LeaveAgents,
+    /// Running agents are ended too.
+    EndAgents,
+}
+
+/// What the control socket serves.
+pub struct Control {
+    /// The store, for reading.
+    pub store: Store,
+    /// The way to every conversation, for changing.
+    pub conversations: Conversations,
+    /// The owner's configuration.
+    pub config: Arc<ConfigSource>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Where akkd keeps its things.
+    pub paths: Paths,
+    /// Since when it runs.
+    pub started_at: Timestamp,
+    /// Agent processes that akkd owns.
+    pub agents: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Where a stop is asked for.
+    pub stop: watch::Sender<StopAsked>,
+}
+
+/// What the callback socket serves.
+pub struct Callback {
+    /// The one intake of reports.
+    pub intake: Intake,
+}
+
+impl Control {
+    /// The conversation that a client named, or the only open one when it named none.
+    async fn resolve(&self, text: &str) -> Result<ConversationId, Failure> {
+        let text = text.trim();
+        let found = if text.is_empty() { self.store.only_open().await } else { self.store.resolve(text).await };
+        Ok(found?)
+    }
+
+    async fn view(&self, state: &Conversation) -> Result<ConversationView, Failure> {
+        let undelivered = self.store.undelivered(&state.settings.conversation_id, true).await?;
+        Ok(view::view(state, undelivered))
+    }
+}
+
+/// The client's name for a call.
+fn call(request_id: Option<RequestId>, method: &'static str) -> Option<Request> {
+    request_id.map(|request_id| Request { request_id, method })
+}
+
+fn limit(asked: Option<u32>, default: u32) -> Result<u32, Failure> {
+    match asked {
+        None => Ok(default),
+        Some(n) if (1..=akk_proto::limits::MAX_PAGE).contains(&n) => Ok(n),
+        Some(n) => Err(Failure::new(
+            ErrorKind::InvalidParams,
+            format!("a limit of {n} is not possible"),
+            format!("Choose 1 to {}.", akk_proto::limits::MAX_PAGE),
+        )),
+    }
+}
+
+fn wire<T>(result: Result<T, Failure>) -> RpcResult<T> {
+    result.map_err(ErrorObjectOwned::from)
+}
+
+#[async_trait]
+impl ControlServer for Control {
+    async fn daemon_info(&self, _params: Empty) -> RpcResult<DaemonInfo> {
+        wire(self.info().await)
+    }
+
+    async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty> {
+        let asked = if params.agents { StopAsked::EndAgents } else { StopAsked::LeaveAgents };
+        self.stop.send_replace(asked);
+        Ok(Empty {})
+    }
+
+    async fn delegate(&self, params: DelegateParams) -> RpcResult<DelegateAnswer> {
+        wire(self.begin(params).await)
+    }
+
+    async fn send(&self, params: SendParams) -> RpcResult<SendAnswer> {
+        wire(self.say(params).await)
+    }
+
+    async fn recover(&self, params: ConversationParams) -> RpcResult<SendAnswer> {
+        wire(self.replay(params).await)
+    }
+
+    async fn cancel(&self, params: ConversationParams) -> RpcResult<CancelAnswer> {
+        wire(self.stop_turn(params).await)
+    }
+
+    async fn close(&self, params: CloseParams) -> RpcResult<CancelAnswer> {
+        wire(self.end(params).await)
+    }
+
+    async fn list(&self, params: ListParams) -> RpcResult<ListAnswer> {
+        wire(self.page(params).await)
+    }
+
+    async fn get(&self, params: ConversationParams) -> RpcResult<GetAnswer> {
+        wire(self.look_at(params).await)
+    }
+
+    async fn result(&self, params: ResultParams) -> RpcResult<ResultAnswer> {
+        wire(self.came_to(params).await)
+    }
+
+    async fn transcript(&self, params: HistoryParams) -> RpcResult<HistoryAnswer> {
+        wire(self.history(params, None).await)
+    }
+
+    async fn trace(&self, params: HistoryParams) -> RpcResult<HistoryAnswer> {
+        wire(self.history(params, Some(read::TRACE)).await)
+    }
+
+    async fn search(&self, params: SearchParams) -> RpcResult<SearchAnswer> {
+        wire(self.find(params).await)
+    }
+
+    async fn wait(&self, params: WaitParams) -> RpcResult<WaitAnswer> {
+        wire(self.wait_for_need(params).await)
+    }
+
+    async fn delete(&self, params: ConversationParams) -> RpcResult<DeleteAnswer> {
+        wire(self.forget(params).await)
+    }
+
+    async fn delivery_list(&self, params: DeliveryListParams) -> RpcResult<DeliveryListAnswer> {
+        wire(self.outbox(params).await)
+    }
+
+    async fn delivery_retry(&self, params: DeliveryParams) -> RpcResult<DeliveryAnswer> {
+        wire(self.deliver_again(params).await)
+    }
+
+    async fn delivery_ack(&self, params: DeliveryParams) -> RpcResult<DeliveryAnswer> {
+        wire(self.delivered(params).await)
+    }
+
+    async fn events(&self, pending: PendingSubscriptionSink, params: SubscribeParams) -> SubscriptionResult {
+        self.follow(pending, params).await
+    }
+}
+
+#[async_trait]
+impl CallbackServer for Callback {
+    async fn report(&self, params: ReportParams) -> RpcResult<ReportAnswer> {
+        wire(self.intake.report(params).await)
+    }
+}
+
+/// A store's refusal, told to a client.
+impl From<StoreError> for ErrorObjectOwned {
+    fn from(error: StoreError) -> Self {
+        Failure::from(error).into()
+    }
+}

@@ -1,0 +1,148 @@
+//! Calls that only read.
+
+use super::{Control, limit};
+use crate::store::ListFilter;
+use akk_proto::api::{
+    ConversationParams, DeliveryListAnswer, DeliveryListParams, GetAnswer, HistoryAnswer, HistoryParams, ListAnswer,
+    ListParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams,
+};
+use akk_proto::conversation::TurnResult;
+use akk_proto::error::{ErrorKind, Failure};
+use akk_proto::event::{EventBody, Origin};
+use akk_proto::message::Message;
+use akk_proto::{ConversationId, TurnId};
+
+/// Events that make up the trace: what the agent did and what was done to it.
+pub(super) const TRACE: &[&str] = &[
+    "turn_started",
+    "executor_session_ensure",
+    "executor_launch",
+    "prompt_sent",
+    "executor_readopted",
+    "executor_exit",
+    "executor_cancel_requested",
+    "agent_activity",
+    "turn_ended",
+    "conversation_stalled",
+    "recovery_started",
+];
+
+/// Text in one page of a history.
+const PAGE_BYTES: usize = 8 << 20;
+/// Text in the last events of a status.
+const STATUS_BYTES: usize = 1 << 20;
+
+impl Control {
+    pub(super) async fn page(&self, params: ListParams) -> Result<ListAnswer, Failure> {
+        let agent = match &params.agent {
+            // An agent that is not configured any more may still have conversations.
+            Some(name) => Some(self.config.current().agent(name).map_or_else(|_| name.clone(), |a| a.kind.clone())),
+            None => None,
+        };
+        let filter = ListFilter { all: params.all, agent, status: params.status, workspace: params.workspace };
+        let page = self.store.list(filter, limit(params.limit, 100)?, params.after.as_deref()).await?;
+        Ok(ListAnswer { conversations: page.conversations, total: page.total, next: page.next })
+    }
+
+    pub(super) async fn look_at(&self, params: ConversationParams) -> Result<GetAnswer, Failure> {
+        let id = self.resolve(&params.conversation_id).await?;
+        let state = self.conversations.state(&id).await?;
+        let events = self.store.last_events(&id, 10, STATUS_BYTES).await?;
+        let deliveries = self.store.outbox_list(Some(&id), false, 20, self.clock.wall()).await?;
+        Ok(GetAnswer { conversation: self.view(&state).await?, events, deliveries })
+    }
+
+    pub(super) async fn history(
+        &self,
+        params: HistoryParams,
+        names: Option<&[&str]>,
+    ) -> Result<HistoryAnswer, Failure> {
+        let id = self.resolve(&params.conversation_id).await?;
+        let limit = limit(params.limit, 1000)?;
+        // Read first: what is recorded meanwhile is told twice by a follower at worst, never missed.
+        let cursor = self.store.newest_cursor();
+        let page = match names {
+            None => self.store.events(&id, params.after_seq, limit, PAGE_BYTES).await?,
+            Some(names) => self.store.events_named(&id, names, params.after_seq, limit, PAGE_BYTES).await?,
+        };
+        Ok(HistoryAnswer { conversation_id: id, events: page.events, next_seq: page.next_seq, cursor })
+    }
+
+    pub(super) async fn find(&self, params: SearchParams) -> Result<SearchAnswer, Failure> {
+        if params.text.trim().is_empty() {
+            return Err(Failure::new(ErrorKind::InvalidParams, "there is nothing to search for", "Give some words."));
+        }
+        Ok(SearchAnswer { hits: self.store.search(&params.text, limit(params.limit, 50)?).await? })
+    }
+
+    pub(super) async fn outbox(&self, params: DeliveryListParams) -> Result<DeliveryListAnswer, Failure> {
+        let id = match &params.conversation_id {
+            Some(text) => Some(self.resolve(text).await?),
+            None => None,
+        };
+        let limit = limit(params.limit, 100)?;
+        let deliveries = self.store.outbox_list(id.as_ref(), params.all, limit, self.clock.wall()).await?;
+        Ok(DeliveryListAnswer { deliveries })
+    }
+
+    pub(super) async fn came_to(&self, params: ResultParams) -> Result<ResultAnswer, Failure> {
+        let id = self.resolve(&params.conversation_id).await?;
+        let state = self.conversations.state(&id).await?;
+        let newest = state.open_turn.as_ref().map(|t| &t.turn_id).or(state.last_turn.as_ref().map(|t| &t.turn_id));
+        let Some(turn_id) = params.turn_id.as_ref().or(newest).filter(|t| t.ordinal() <= state.turns) else {
+            let turn = params.turn_id.map_or_else(|| "no turn".to_owned(), |t| format!("no {t}"));
+            return Err(Failure::new(
+                ErrorKind::NotFound,
+                format!("{turn} in {id}"),
+                format!("It has {} turns.", state.turns),
+            ));
+        };
+        let result = self.turn_result(&id, turn_id).await?;
+        Ok(ResultAnswer { conversation_id: id, status: state.status(), result })
+    }
+
+    async fn turn_result(&self, id: &ConversationId, turn_id: &TurnId) -> Result<TurnResult, Failure> {
+        let names = ["turn_started", "message", "late_callback", "turn_ended"];
+        let mut result = TurnResult {
+            turn_id: turn_id.clone(),
+            outcome: None,
+            reason: None,
+            message: None,
+            text: None,
+            usage: None,
+            duration_ms: 0,
+        };
+        let mut started_at = None;
+        let mut ended_at = None;
+        for event in self.store.events_of_turn(id, turn_id, &names).await? {
+            match event.body {
+                EventBody::TurnStarted(_) => started_at = Some(event.ts),
+                EventBody::Message(recorded) | EventBody::LateCallback(recorded)
+                    if recorded.message.kind.settles_turn()
+                        && matches!(recorded.origin, Origin::Callback | Origin::Derived) =>
+                {
+                    result.message = Some(recorded.message);
+                }
+                EventBody::TurnEnded(end) => {
+                    ended_at = Some(event.ts);
+                    result.outcome = Some(end.outcome);
+                    result.reason = end.reason;
+                    result.text = end.text;
+                    result.usage = end.usage;
+                }
+                _ => {}
+            }
+        }
+        if let Some(started_at) = started_at {
+            result.duration_ms = ended_at.unwrap_or_else(|| self.clock.wall()).millis_since(started_at);
+        }
+        Ok(result)
+    }
+
+    /// The agent's newest report that wakes the orchestrator.
+    pub(super) async fn last_report(&self, state: &akk_core::Conversation) -> Result<Option<Message>, Failure> {
+        let Some(message_id) = &state.last_report else { return Ok(None) };
+        let found = self.store.message(&state.settings.conversation_id, message_id).await?;
+        Ok(found.map(|m| m.message))
+    }
+}

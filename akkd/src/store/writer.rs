@@ -1,0 +1,292 @@
+//! The one thread that writes.
+//!
+//! Whatever waits when it looks shares one transaction, so one flush of the disk makes all of it durable. Each job has
+//! a savepoint of its own: a refused one takes nothing of the others with it. Nobody is answered before the
+//! transaction is on the disk, not even with a refusal: it may rest on what another job of the group wrote.
+
+use super::error::StoreError;
+use super::reserve::Reserve;
+use super::{file, history, messages};
+use akk_proto::event::EventRecord;
+use rusqlite::{Connection, TransactionBehavior};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Jobs of one transaction at most.
+const GROUP_JOBS: usize = 256;
+/// Bytes that the jobs of one transaction bring at most, unless the first alone brings more.
+const GROUP_BYTES: usize = 8 << 20;
+
+/// Something to write. Runs again when its transaction is repeated.
+pub(super) trait Job: Send {
+    /// Bytes that it brings, roughly.
+    fn bytes(&self) -> usize;
+    /// Writes, inside a savepoint.
+    fn run(&mut self, tx: &Connection, group: &mut Group) -> Result<(), StoreError>;
+    /// Its events with their places in the history, once they are on the disk.
+    fn events(&mut self) -> &[Arc<EventRecord>];
+    /// Tells whoever waits what became of it.
+    fn answer(self: Box<Self>, fate: Result<(), StoreError>);
+}
+
+/// What the jobs of one transaction leave for its end.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// Texts to index for the search: the event's cursor and the words.
+    pub words: Vec<(i64, String)>,
+    /// Whether the outbox changed in a way that may make a delivery due.
+    pub outbox: bool,
+}
+
+/// What is sent to the thread.
+pub(super) enum Order {
+    /// Write this.
+    Write(Box<dyn Job>),
+    /// Write what waits, close the database, say so.
+    Close(oneshot::Sender<()>),
+}
+
+/// The thread's own things.
+pub(super) struct Writer {
+    pub path: PathBuf,
+    /// None after a fault of the disk, until it could be opened again.
+    pub conn: Option<Connection>,
+    pub queue: mpsc::Receiver<Order>,
+    pub events: broadcast::Sender<Arc<EventRecord>>,
+    pub outbox: watch::Sender<u64>,
+    pub newest: Arc<AtomicU64>,
+    pub reserve: Reserve,
+    /// For tests of crashes: the process dies after this many transactions, before anybody is answered.
+    pub stop_dead_after: Option<u64>,
+}
+
+impl Writer {
+    /// Serves until the store is closed or nobody holds it any more.
+    pub(super) fn run(mut self) {
+        let mut left_over = None;
+        loop {
+            let Some(first) = left_over.take().or_else(|| self.queue.blocking_recv()) else {
+                break self.finish(None);
+            };
+            let (group, next) = self.gather(first);
+            if !group.is_empty() {
+                self.serve(group);
+            }
+            match next {
+                Some(Order::Close(done)) => break self.finish(Some(done)),
+                next => left_over = next,
+            }
+        }
+    }
+
+    /// The jobs that wait and fit into one transaction, and the order that no longer does.
+    fn gather(&mut self, first: Order) -> (Vec<Box<dyn Job>>, Option<Order>) {
+        let mut group: Vec<Box<dyn Job>> = Vec::new();
+        let mut bytes = 0;
+        let mut next = Some(first);
+        while let Some(order) = next.take().or_else(|| self.queue.try_recv().ok()) {
+            match order {
+                Order::Write(job) if group.is_empty() || bytes + job.bytes() <= GROUP_BYTES => {
+                    bytes += job.bytes();
+                    group.push(job);
+                    if group.len() == GROUP_JOBS {
+                        break;
+                    }
+                }
+                other => return (group, Some(other)),
+            }
+        }
+        (group, None)
+    }
+
+    /// Writes a group, tells the world, answers.
+    fn serve(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        let outcome = match self.write(&mut jobs) {
+            // A commit cut short by a full disk may fit into what was reserved for that.
+            Err(StoreError::Full) if self.reserve.release() => self.write(&mut jobs),
+            other => other,
+        };
+        match outcome {
+            Ok((group, fates)) => {
+                self.die_if_told();
+                for (job, fate) in jobs.iter_mut().zip(&fates) {
+                    if fate.is_ok() {
+                        self.publish(job.events());
+                    }
+                }
+                if group.outbox {
+                    self.outbox.send_modify(|changes| *changes += 1);
+                }
+                for (job, fate) in jobs.into_iter().zip(fates) {
+                    job.answer(fate);
+                }
+                self.reserve.restore();
+            }
+            Err(error) => {
+                tracing::error!(%error, jobs = jobs.len(), "a group of commits failed");
+                if error != StoreError::Full {
+                    // What SQLite holds in memory may differ from the disk now: look again before anybody acts on it.
+                    self.conn = None;
+                    if let Err(error) = self.reopen() {
+                        tracing::error!(%error, "the database could not be opened again");
+                    }
+                }
+                for job in jobs {
+                    job.answer(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One transaction: what became of each job, or the fault that all share.
+    fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(Group, Vec<Result<(), StoreError>>), StoreError> {
+        if self.conn.is_none() {
+            self.reopen()?;
+        }
+        let conn = self.conn.as_mut().ok_or(StoreError::Closed)?;
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut group = Group::default();
+        let mut fates = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            tx.execute_batch("SAVEPOINT job")?;
+            let (words, outbox) = (group.words.len(), group.outbox);
+            let fate = job.run(&tx, &mut group);
+            if let Err(error) = &fate {
+                // SQLite gives up the whole transaction on some faults.
+                if error.is_of_the_disk() || tx.is_autocommit() {
+                    return Err(error.clone());
+                }
+                tx.execute_batch("ROLLBACK TO job")?;
+                group.words.truncate(words);
+                group.outbox = outbox;
+            }
+            tx.execute_batch("RELEASE job")?;
+            fates.push(fate);
+        }
+        index_words(&tx, &group.words)?;
+        tx.commit()?;
+        Ok((group, fates))
+    }
+
+    fn publish(&self, events: &[Arc<EventRecord>]) {
+        for event in events {
+            self.newest.store(event.cursor, Ordering::Release);
+            // Nobody listening is fine: the history has it.
+            let _ = self.events.send(event.clone());
+        }
+    }
+
+    /// Opens the database anew and tells what a transaction of unknown fate left in it.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        let conn = file::connect_to_write(&self.path)?;
+        let untold = history::after_cursor(&conn, self.newest.load(Ordering::Acquire))?;
+        self.conn = Some(conn);
+        self.publish(&untold);
+        if !untold.is_empty() {
+            self.outbox.send_modify(|changes| *changes += 1);
+        }
+        Ok(())
+    }
+
+    fn die_if_told(&mut self) {
+        if let Some(left) = &mut self.stop_dead_after {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                std::process::abort();
+            }
+        }
+    }
+
+    /// Writes what still waits and closes the database, with everything moved out of the write-ahead log.
+    fn finish(mut self, done: Option<oneshot::Sender<()>>) {
+        self.queue.close();
+        while let Some(order) = self.queue.blocking_recv() {
+            let (group, next) = self.gather(order);
+            if !group.is_empty() {
+                self.serve(group);
+            }
+            if let Some(Order::Write(job)) = next {
+                self.serve(vec![job]);
+            }
+        }
+        if let Some(conn) = self.conn.take() {
+            let moved = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            if let Err(error) = moved {
+                tracing::warn!(%error, "the write-ahead log stays; the next start reads it");
+            }
+        }
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Adds texts to the full-text index. A damaged index harms the search, not the commit.
+fn index_words(tx: &Connection, words: &[(i64, String)]) -> Result<(), StoreError> {
+    if words.is_empty() {
+        return Ok(());
+    }
+    tx.execute_batch("SAVEPOINT words")?;
+    match messages::add_words(tx, words) {
+        Err(error) if error.is_of_the_disk() || tx.is_autocommit() => return Err(error),
+        Err(error) => {
+            tracing::error!(%error, "messages could not be added to the search");
+            tx.execute_batch("ROLLBACK TO words")?;
+        }
+        Ok(()) => {}
+    }
+    tx.execute_batch("RELEASE words")?;
+    Ok(())
+}
+
+/// A job made of a closure.
+struct Task<T, F> {
+    work: F,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnMut(&Connection, &mut Group) -> Result<T, StoreError> + Send,
+{
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn run(&mut self, tx: &Connection, group: &mut Group) -> Result<(), StoreError> {
+        self.value = Some((self.work)(tx, group)?);
+        Ok(())
+    }
+
+    fn events(&mut self) -> &[Arc<EventRecord>] {
+        &[]
+    }
+
+    fn answer(self: Box<Self>, fate: Result<(), StoreError>) {
+        let value = fate.and_then(|()| self.value.ok_or(StoreError::Closed));
+        let _ = self.reply.send(value);
+    }
+}
+
+impl super::Store {
+    /// Writes with `work`, in a savepoint of a shared transaction; durable when this returns. `work` may run twice,
+    /// the first time without effect. Dropping the future does not take the order back.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection, &mut Group) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.order(Box::new(Task { work, value: None, reply })).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Queues a job; waits while the queue is full.
+    pub(super) async fn order(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        self.inner.queue.send(Order::Write(job)).await.map_err(|_| StoreError::Closed)
+    }
+}
