@@ -39,8 +39,10 @@ impl CommitJob {
         }
         let state = json(&commit.state)?;
         let reader = commit.checkpoint.as_ref().map(|c| json(&c.reader)).transpose()?;
-        let deliveries =
-            std::mem::take(&mut commit.deliveries).into_iter().map(outbox::Queued::new).collect::<Result<Vec<_>, _>>()?;
+        let deliveries = std::mem::take(&mut commit.deliveries)
+            .into_iter()
+            .map(outbox::Queued::new)
+            .collect::<Result<Vec<_>, _>>()?;
         bytes += state.len() + deliveries.iter().map(outbox::Queued::bytes).sum::<usize>();
         Ok(Self { commit, bodies, state, reader, deliveries, bytes, cursors: Vec::new(), records: Vec::new(), reply })
     }
@@ -98,14 +100,16 @@ impl CommitJob {
 
     fn insert_request(&self, tx: &Connection) -> Result<(), StoreError> {
         let Some(request) = &self.commit.request else { return Ok(()) };
-        tx.prepare_cached("INSERT INTO requests (id, method, conversation, message, turn) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute((
-                request.request_id.as_str(),
-                &request.method,
-                request.conversation_id.as_str(),
-                request.message_id.as_ref().map(akk_proto::MessageId::as_str),
-                request.turn_id.as_ref().map(akk_proto::TurnId::as_str),
-            ))?;
+        tx.prepare_cached(
+            "INSERT INTO requests (id, method, conversation, message, turn) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((
+            request.request_id.as_str(),
+            &request.method,
+            request.conversation_id.as_str(),
+            request.message_id.as_ref().map(akk_proto::MessageId::as_str),
+            request.turn_id.as_ref().map(akk_proto::TurnId::as_str),
+        ))?;
         Ok(())
     }
 }
@@ -171,7 +175,8 @@ fn without_message_body(event: &mut EventBody) -> Result<(String, usize), StoreE
 
 /// The JSON of `value`.
 pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| StoreError::Defect { detail: format!("it cannot be written as JSON: {e}") })
+    serde_json::to_string(value)
+        .map_err(|e| StoreError::Defect { detail: format!("it cannot be written as JSON: {e}") })
 }
 
 /// What the call of this name led to.
@@ -182,7 +187,8 @@ pub(super) fn find_request(conn: &Connection, id: &str) -> Result<Option<Answere
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
         .optional()?;
     let Some((id, method, conversation, message, turn)) = row else { return Ok(None) };
-    let unreadable = |e: akk_proto::ids::InvalidId| StoreError::Defect { detail: format!("the record of call {id}: {e}") };
+    let unreadable =
+        |e: akk_proto::ids::InvalidId| StoreError::Defect { detail: format!("the record of call {id}: {e}") };
     Ok(Some(AnsweredRequest {
         request_id: id.parse().map_err(unreadable)?,
         method,

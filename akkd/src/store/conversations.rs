@@ -257,12 +257,7 @@ impl PageMark {
     }
 }
 
-fn list(
-    conn: &Connection,
-    filter: &ListFilter,
-    limit: usize,
-    after: Option<PageMark>,
-) -> Result<ListPage, StoreError> {
+fn list(conn: &Connection, filter: &ListFilter, limit: usize, after: Option<PageMark>) -> Result<ListPage, StoreError> {
     let mut conditions: Vec<&str> = Vec::new();
     let mut values: Vec<Value> = Vec::new();
     match filter.status {

@@ -190,10 +190,9 @@ impl From<StoreError> for Failure {
             StoreError::BadPageMark { .. } => {
                 (ErrorKind::InvalidParams, "Give `after` exactly as the former page's `next` said")
             }
-            StoreError::NewerSchema { .. } => (
-                ErrorKind::Storage,
-                "Install the newer version of akkd again; the database was not changed",
-            ),
+            StoreError::NewerSchema { .. } => {
+                (ErrorKind::Storage, "Install the newer version of akkd again; the database was not changed")
+            }
             StoreError::Foreign { .. } => {
                 (ErrorKind::Storage, "Move that file away, or set AKK_HOME to another directory; it was not changed")
             }
@@ -244,9 +243,7 @@ mod tests {
 
     #[test]
     fn faults_of_sqlite_keep_their_kind() {
-        let of = |code| {
-            StoreError::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
-        };
+        let of = |code| StoreError::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
         assert_eq!(of(rusqlite::ffi::SQLITE_FULL), StoreError::Full);
         assert!(matches!(of(rusqlite::ffi::SQLITE_READONLY_DBMOVED), StoreError::ReadOnly { .. }));
         assert!(matches!(of(rusqlite::ffi::SQLITE_IOERR_FSYNC), StoreError::Io { .. }));

@@ -276,13 +276,13 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Result<(EventRecord, usi
         Ok(id) => id,
         Err(error) => return Ok(Err(error)),
     };
-    Ok(body(row)
-        .map_err(|why| StoreError::corrupt(&conversation_id, format_args!("event {cursor}: {why}")))
-        .and_then(|(body, size)| {
+    Ok(body(row).map_err(|why| StoreError::corrupt(&conversation_id, format_args!("event {cursor}: {why}"))).and_then(
+        |(body, size)| {
             let seq = row.get::<_, i64>(2)? as u64;
             let turn_id = row.get::<_, Option<u32>>(4)?.map(TurnId::nth);
             Ok((EventRecord { seq, cursor, ts: Timestamp(row.get(3)?), conversation_id, turn_id, body }, size))
-        }))
+        },
+    ))
 }
 
 fn body(row: &Row<'_>) -> Result<(EventBody, usize), String> {

@@ -136,11 +136,7 @@ impl Store {
     }
 
     /// The prompts of a turn, first attempt first.
-    pub async fn prompts_of(
-        &self,
-        conversation: &ConversationId,
-        turn: &TurnId,
-    ) -> Result<Vec<PromptRow>, StoreError> {
+    pub async fn prompts_of(&self, conversation: &ConversationId, turn: &TurnId) -> Result<Vec<PromptRow>, StoreError> {
         let (id, turn) = (conversation.clone(), turn.clone());
         self.read(move |conn| {
             let mut statement = conn.prepare_cached(
@@ -191,9 +187,11 @@ pub(super) fn revoke_tickets(tx: &Connection, conversation: &ConversationId) -> 
 
 /// Stores how far an agent's output was read. `reader` is JSON.
 pub(super) fn put_checkpoint(tx: &Connection, id: &LaunchId, offset: u64, reader: &str) -> Result<(), StoreError> {
-    let changed = tx
-        .prepare_cached("UPDATE launches SET offset = ?2, reader = ?3 WHERE id = ?1")?
-        .execute((id.as_str(), offset as i64, reader))?;
+    let changed = tx.prepare_cached("UPDATE launches SET offset = ?2, reader = ?3 WHERE id = ?1")?.execute((
+        id.as_str(),
+        offset as i64,
+        reader,
+    ))?;
     if changed == 0 { Err(StoreError::not_found("launch", id)) } else { Ok(()) }
 }
 

@@ -36,10 +36,8 @@ impl Store {
                 "SELECT {WITH_BODY} FROM messages m JOIN events e ON e.cursor = m.cursor
                  WHERE m.conversation = ?1 AND m.id = ?2"
             );
-            let read = conn
-                .prepare_cached(&sql)?
-                .query_row((conversation.as_str(), message.as_str()), recorded)
-                .optional()?;
+            let read =
+                conn.prepare_cached(&sql)?.query_row((conversation.as_str(), message.as_str()), recorded).optional()?;
             read.transpose()
         })
         .await
@@ -125,8 +123,11 @@ pub(super) fn mark_told(
     message: &MessageId,
     cursor: i64,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE messages SET told = ?3 WHERE conversation = ?1 AND id = ?2")?
-        .execute((conversation.as_str(), message.as_str(), cursor))?;
+    tx.prepare_cached("UPDATE messages SET told = ?3 WHERE conversation = ?1 AND id = ?2")?.execute((
+        conversation.as_str(),
+        message.as_str(),
+        cursor,
+    ))?;
     Ok(())
 }
 
@@ -149,7 +150,8 @@ fn recorded(row: &Row<'_>) -> rusqlite::Result<Result<MessageRecorded, StoreErro
 fn hit(row: &Row<'_>, query: &search::Query) -> rusqlite::Result<Result<SearchHit, StoreError>> {
     let status = super::text(row, 10)?;
     Ok(recorded(row)?.and_then(|MessageRecorded { message, .. }| {
-        let status = Status::parse(&status).ok_or_else(|| StoreError::corrupt(&message.conversation_id, "its status"))?;
+        let status =
+            Status::parse(&status).ok_or_else(|| StoreError::corrupt(&message.conversation_id, "its status"))?;
         Ok(SearchHit {
             conversation_id: message.conversation_id,
             status,

@@ -61,10 +61,9 @@ fn put_copy_aside(conn: &Connection, path: &Path, version: u32) -> Result<PathBu
     file::ours(&copy)?;
     // SQLite fills an empty file that is there; so it has our rights from its first byte on.
     let made = file::create(&half)?;
-    let target = half.to_str().ok_or_else(|| StoreError::Unsafe {
-        path: half.clone(),
-        why: "its name is not UTF-8".to_owned(),
-    })?;
+    let target = half
+        .to_str()
+        .ok_or_else(|| StoreError::Unsafe { path: half.clone(), why: "its name is not UTF-8".to_owned() })?;
     let copied = conn.execute("VACUUM INTO ?1", [target]).map_err(StoreError::from).and_then(|_| {
         made.sync_all()?;
         std::fs::rename(&half, &copy)?;

@@ -153,7 +153,8 @@ impl Store {
 /// A text column. What is not UTF-8 in a damaged row becomes marks, so that its owner alone fails to be read.
 fn text(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<String> {
     let bytes = row.get_ref(at)?.as_bytes().map_err(|e| rusqlite::types::FromSqlError::Other(e.into()));
-    let bytes = bytes.map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e.into()))?;
+    let bytes =
+        bytes.map_err(|e| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, e.into()))?;
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 

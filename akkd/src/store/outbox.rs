@@ -16,7 +16,8 @@ const OVERDUE_MS: i64 = 10 * 60_000;
 /// Characters of the text that a list shows.
 const PREVIEW: usize = 200;
 
-const VIEW: &str = "SELECT id, conversation, kind, sink, state, attempts, created_at, next_attempt_at, last_error, preview
+const VIEW: &str =
+    "SELECT id, conversation, kind, sink, state, attempts, created_at, next_attempt_at, last_error, preview
      FROM outbox";
 
 /// The oldest row of each conversation that neither arrived nor waits for a person.

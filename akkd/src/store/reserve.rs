@@ -23,8 +23,7 @@ pub(super) struct Reserve {
 impl Reserve {
     /// Reserves space beside `database`. That there is none is no error: it is tried again later.
     pub(super) fn beside(database: &Path) -> Self {
-        let mut reserve =
-            Self { path: database.with_file_name("akk.reserve"), held: false, tried: Instant::now() };
+        let mut reserve = Self { path: database.with_file_name("akk.reserve"), held: false, tried: Instant::now() };
         reserve.take();
         reserve
     }
