@@ -87,13 +87,16 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
         }
         EventBody::TurnEnded(end) => turn_ended(&mut next, event.ts, event.turn_id.as_ref(), end, body)?,
         EventBody::ConversationStalled { reason } => {
+            let known = matches!(&state.phase, Phase::Stalled { reason: former } if former == reason);
             next.phase = Phase::Stalled { reason: reason.clone() };
             if next.open_turn.is_none()
                 && let Some(last) = &mut next.last_turn
             {
                 last.stalled = true;
             }
-            notice::stalled(&next, event.ts, reason, &mut effects);
+            if !known {
+                notice::stalled(&next, event.ts, reason, &mut effects);
+            }
         }
         EventBody::ConversationNeedsRecovery { reason, pending_message } => {
             next.phase = Phase::NeedsRecovery { reason: reason.clone(), pending: pending_message.clone() };

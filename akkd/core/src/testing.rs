@@ -35,6 +35,7 @@ pub(crate) fn created() -> Created {
         sink: "command".into(),
         deliver_progress: false,
         native_session: None,
+        stop_on_timeout: false,
     }
 }
 

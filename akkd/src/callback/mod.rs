@@ -1,7 +1,7 @@
 //! Reports of agents: who may report, and the one intake for every way in.
 
 use crate::conversation::{Conversations, not_found};
-use crate::store::Store;
+use crate::store::{Store, TicketHashes};
 use akk_core::decide::{Input, Report};
 use akk_core::intake;
 use akk_proto::ConversationId;
@@ -44,7 +44,7 @@ impl Intake {
             return Err(refused("the ticket of this agent was revoked: another agent session works on the task now"));
         }
         let report = intake::read(&params.message)?;
-        let undelivered = self.store.undelivered(id).await?;
+        let undelivered = self.store.undelivered(id, false).await?;
         let input = Input::Report(Box::new(Report {
             report,
             turn_id: params.turn_id,
@@ -72,7 +72,7 @@ impl Intake {
     }
 
     async fn check_ticket(&self, id: &ConversationId, ticket: &str) -> Result<Ticket, Failure> {
-        let (valid, revoked) = self.store.ticket_hashes(id).await?;
+        let TicketHashes { valid, revoked } = self.store.ticket_hashes(id).await?;
         if valid.is_empty() && revoked.is_empty() && self.store.load(id).await?.is_none() {
             return Err(not_found(id));
         }

@@ -42,12 +42,14 @@ mod agents;
 mod environment;
 mod error;
 mod file;
+pub mod source;
 pub mod spelling;
 #[cfg(test)]
 mod tests;
 
 pub use environment::agent_environment;
 pub use error::ConfigError;
+pub use source::ConfigSource;
 
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
 use std::collections::BTreeMap;

@@ -27,6 +27,7 @@ pub(super) enum Work {
     Begin { created: Box<Created>, request: String },
     Input(Box<Input>),
     Executor(Box<ExecutorReport>),
+    Delete,
 }
 
 /// The client's name for a call, so that a repeat is answered and not repeated.
@@ -104,6 +105,12 @@ async fn handle(
             decide::decide(&l.state, &Input::Executor { report: *report, spare_session }, &given)?
         }
         (None, _) => return Err(not_found(id)),
+        (Some(l), Work::Delete) => {
+            let (state, said) = (l.state.clone(), Said::default());
+            shared.store.delete(id).await?;
+            *loaded = None;
+            return Ok(Answer { state, said, repeated: false });
+        }
         (Some(_), Work::Begin { .. }) => {
             return Err(Failure::new(ErrorKind::Internal, format!("{id} exists already"), "Try again."));
         }
@@ -149,7 +156,7 @@ async fn commit(
             Ok(Answer { state, said, repeated: false })
         }
         Err(StoreError::RepeatedRequest(found)) => match call {
-            Some(call) => answer_again(shared, loaded.as_ref(), &call, found).await,
+            Some(call) => answer_again(shared, loaded.as_ref(), &call, *found).await,
             None => Err(Failure::new(ErrorKind::Internal, "a call without a name was repeated", "Try again.")),
         },
         Err(error) => {

@@ -12,7 +12,7 @@ pub use actor::{Answer, Request};
 pub use timers::IdleTimers;
 
 use crate::clock::Clock;
-use crate::store::{AnsweredRequest, Checkpoint, Store, StoreError};
+use crate::store::{AnsweredRequest, Checkpoint, Store};
 use actor::{Command, Work};
 use akk_core::decide::{Given, Input};
 use akk_core::{Conversation, Effect, ExecutorReport};
@@ -88,6 +88,14 @@ impl Conversations {
         self.tell(id, Work::Executor(Box::new(report)), None, checkpoint).await
     }
 
+    /// Deletes a terminal conversation and its history for good.
+    ///
+    /// # Errors
+    /// `not_found`, `wrong_status` when it is open, `storage`.
+    pub async fn delete(&self, id: &ConversationId) -> Result<(), Failure> {
+        self.tell(id, Work::Delete, None, None).await.map(drop)
+    }
+
     /// The stored state.
     ///
     /// # Errors
@@ -117,9 +125,9 @@ impl Conversations {
                 Err(mpsc::error::SendError(back)) => command = back,
             }
         }
-        answer.await.unwrap_or_else(|_| {
-            Err(Failure::new(ErrorKind::Stopping, "akkd is stopping", "Try again when it runs."))
-        })
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(ErrorKind::Stopping, "akkd is stopping", "Try again when it runs.")))
     }
 
     fn mailbox(&self, id: &ConversationId) -> mpsc::Sender<Command> {
@@ -136,7 +144,7 @@ impl Conversations {
 
 impl Shared {
     fn given(&self) -> Given {
-        Given { now: self.clock.now(), seed: uuid::Uuid::now_v7() }
+        Given { now: self.clock.wall(), seed: uuid::Uuid::now_v7() }
     }
 }
 
@@ -154,10 +162,4 @@ pub(crate) fn repeated(found: AnsweredRequest) -> akk_core::decide::Said {
 pub fn session_name(agent: &str, now: akk_proto::Timestamp) -> String {
     let digits: String = now.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
     format!("akk-{agent}-{digits}-{:08x}", rand::random::<u32>())
-}
-
-impl From<&StoreError> for ErrorKind {
-    fn from(_: &StoreError) -> Self {
-        Self::Storage
-    }
 }

@@ -50,7 +50,7 @@ impl IdleTimers {
             armed.remove(id)
         };
         if changed {
-            let now = self.clock.now();
+            let now = self.clock.wall();
             let after = deadline.map(|d| Duration::from_millis(d.millis_since(now).max(0) as u64).min(LONGEST));
             // At akkd's end nobody listens any more; the deadlines are stored.
             let _ = self.changes.send(Change { id: id.clone(), after });

@@ -84,7 +84,11 @@ fn recovery(state: &Conversation) -> Option<RecoveryView> {
             Some(RecoveryView { reason: reason.clone(), pending_message: Some(pending.clone()), former_sessions })
         }
         _ if former_sessions.is_empty() => None,
-        _ => Some(RecoveryView { reason: "replayed into a fresh session".to_owned(), pending_message: None, former_sessions }),
+        _ => Some(RecoveryView {
+            reason: "replayed into a fresh session".to_owned(),
+            pending_message: None,
+            former_sessions,
+        }),
     }
 }
 

@@ -47,7 +47,7 @@ impl Runner {
     /// Runs until `stop`; attempts under way are given up then, their rows stay.
     pub async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
-        let mut outbox = this.store.outbox_changes();
+        let mut outbox = this.store.subscribe_outbox();
         let mut attempts: JoinSet<String> = JoinSet::new();
         let mut under_way: HashSet<String> = HashSet::new();
         // What a former akkd had begun is not under way any more: with the `command` sink it is tried again.
@@ -57,7 +57,7 @@ impl Runner {
         loop {
             outbox.mark_unchanged();
             let pause = match this.start_due(&mut attempts, &mut under_way).await {
-                Ok(next) => next.map(|at| until(at, this.clock.now())),
+                Ok(next) => next.map(|at| until(at, this.clock.wall())),
                 Err(error) => {
                     tracing::warn!(%error, "the outbox cannot be read");
                     Some(STORE_PAUSE)
@@ -85,7 +85,7 @@ impl Runner {
             // An attempt that ends wakes the loop.
             return Ok(None);
         }
-        for row in self.store.outbox_due(self.clock.now(), AT_ONCE as u32).await? {
+        for row in self.store.outbox_due(self.clock.wall(), AT_ONCE as u32).await? {
             let conversation = row.body.conversation_id.to_string();
             if under_way.len() >= AT_ONCE || !under_way.insert(conversation.clone()) {
                 continue;
@@ -103,11 +103,16 @@ impl Runner {
         let key = row.body.key.clone();
         let attempt = row.attempts + 1;
         let config = self.config.current();
-        let until = self.clock.now().plus_millis((config.sink_timeout + LEASE_SLACK).as_millis() as i64);
-        if let Err(error) = self.store.outbox_lease(&key, until).await {
-            tracing::warn!(%key, %error, "a delivery could not be leased");
-            tokio::time::sleep(STORE_PAUSE).await;
-            return;
+        let until = self.clock.wall().plus_millis((config.sink_timeout + LEASE_SLACK).as_millis() as i64);
+        match self.store.outbox_lease(&key, until).await {
+            Ok(true) => {}
+            // A person settled it meanwhile.
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%key, %error, "a delivery could not be leased");
+                tokio::time::sleep(STORE_PAUSE).await;
+                return;
+            }
         }
         let result = match (row.sink.as_str(), &config.sink_command) {
             ("command", Some(argv)) => command::deliver(argv, &row.body, config.sink_timeout).await,
@@ -115,19 +120,19 @@ impl Runner {
             (other, _) => Err(format!("the sink {other} is not there")),
         };
         let stored = match &result {
-            Ok(()) => self.store.outbox_done(&key).await,
+            Ok(()) => self.store.outbox_done(&key).await.map(|()| true),
             Err(error) => {
                 let pause = back_off(attempt, rand::random::<f64>());
-                let next = self.clock.now().plus_millis(pause.as_millis() as i64);
+                let next = self.clock.wall().plus_millis(pause.as_millis() as i64);
                 self.store.outbox_failed(&key, error, next).await
             }
         };
         if let Err(error) = stored {
             tracing::error!(%key, %error, "the outcome of a delivery could not be stored");
         }
-        // The history names the first failure and every new reason, not each of a thousand equal attempts.
+        // The history names the success and the 1st, 2nd, 4th, 8th … failure, not each of a thousand equal attempts.
         let error = result.err();
-        let news = error.is_none() || attempt == 1 || error != row.last_error;
+        let news = error.is_none() || attempt.is_power_of_two();
         if news {
             let id = &row.body.conversation_id;
             let input = Input::DeliveryAttempt { delivery_id: key.clone(), attempt, error };

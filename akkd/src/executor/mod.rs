@@ -1,5 +1,8 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
+pub mod model;
+pub mod stream;
+
 use crate::config::AgentSpec;
 use akk_proto::conversation::PermissionPolicy;
 use akk_proto::{ConversationId, TurnId};

@@ -396,7 +396,7 @@ fn limit_of(limit: usize) -> Value {
     Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
-fn parse(state: &str) -> Result<Conversation, String> {
+pub(super) fn parse(state: &str) -> Result<Conversation, String> {
     serde_json::from_str(state).map_err(|e| e.to_string())
 }
 

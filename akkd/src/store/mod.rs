@@ -17,6 +17,7 @@ mod readers;
 mod reserve;
 mod schema;
 mod search;
+mod startup;
 mod writer;
 
 pub use conversations::{Counts, ListFilter, ListPage};

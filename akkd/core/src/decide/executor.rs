@@ -60,7 +60,11 @@ fn inactive(draft: &mut Draft<'_>, minutes: u32) -> Result<(), Refused> {
     match draft.state.phase {
         Phase::WaitingForAgent | Phase::Running => {
             let reason = format!("nothing was heard from the agent for {minutes} minutes");
-            draft.record(Some(open.turn_id), EventBody::ConversationStalled { reason })
+            draft.record(Some(open.turn_id.clone()), EventBody::ConversationStalled { reason })?;
+            if draft.state.settings.stop_on_timeout {
+                draft.effects.push(Effect::CancelTurn { turn_id: open.turn_id });
+            }
+            Ok(())
         }
         // It has said its last word and its process hangs: what waits behind the turn must not wait for ever.
         _ if open.settled_by.is_some() => {
@@ -156,7 +160,14 @@ fn end_unsettled(draft: &mut Draft<'_>, open: &OpenTurn, ended: &Ended, spare_se
         How::Normal { stop_reason } => {
             stall(draft, TurnOutcome::Failed, format!("the agent stopped before it was done: {stop_reason}"))
         }
-        How::Cancelled => stall(draft, TurnOutcome::Cancelled, "the turn was stopped, not by a request to akkd".into()),
+        How::Cancelled => {
+            // Stopped for its silence: what was told then still holds.
+            let reason = match &draft.state.phase {
+                Phase::Stalled { reason } => reason.clone(),
+                _ => "the turn was stopped, not by a request to akkd".to_owned(),
+            };
+            stall(draft, TurnOutcome::Cancelled, reason)
+        }
         How::Failed { reason } => stall(draft, TurnOutcome::Failed, reason.clone()),
         How::CannotStart { reason } => stall(draft, TurnOutcome::NotDelivered, reason.clone()),
         How::Uncertain { reason } => stall(draft, TurnOutcome::Uncertain, format!("prompt_uncertain: {reason}")),

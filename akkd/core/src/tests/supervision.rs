@@ -112,6 +112,20 @@ fn silence_stalls_with_the_turn_open_and_a_late_callback_still_counts() {
 }
 
 #[test]
+fn a_silent_turn_is_stopped_where_the_configuration_says_so_and_told_once() {
+    let mut c = created();
+    c.stop_on_timeout = true;
+    let mut d = Drive::with(c);
+    d.prompted().agent(ExecutorReport::Inactive { turn_id: TurnId::nth(1), minutes: 60 });
+    assert_eq!((d.status(), d.told()), ("stalled", vec!["stalled".to_owned()]));
+    assert!(d.effects.iter().any(|e| matches!(e, crate::Effect::CancelTurn { .. })));
+    d.ends(Ended::bare(How::Cancelled));
+    assert_eq!((d.status(), d.told().len(), d.state.open_turn.is_none()), ("stalled", 0, true));
+    d.send("again");
+    assert_eq!(d.status(), "waiting_for_agent");
+}
+
+#[test]
 fn silence_of_a_process_that_said_its_last_word_ends_it_so_that_waiting_messages_move() {
     let mut d = Drive::new();
     d.prompted().says(r#"{"type":"done","body":"x"}"#).send("next");

@@ -3,13 +3,13 @@
 use super::{Control, StopAsked, call};
 use crate::conversation::{Answer, session_name};
 use akk_core::decide::{Input, Send};
+use akk_proto::ConversationId;
 use akk_proto::api::{
-    CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DeleteAnswer, DeliveryAnswer, DeliveryParams, SendAnswer,
-    SendParams, SendState,
+    CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DeleteAnswer, DeliveryAnswer, DeliveryParams,
+    SendAnswer, SendParams, SendState,
 };
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::version::{PROTOCOL, VERSION};
-use akk_proto::ConversationId;
 use std::time::Duration;
 
 /// How long the answer of a send waits to learn whether the agent session could be reached.
@@ -32,7 +32,7 @@ impl Control {
     pub(super) async fn replay(&self, params: ConversationParams) -> Result<SendAnswer, Failure> {
         let id = self.resolve(&params.conversation_id).await?;
         let agent = self.conversations.state(&id).await?.settings.agent;
-        let input = Input::Recover { session: session_name(&agent, self.clock.now()) };
+        let input = Input::Recover { session: session_name(&agent, self.clock.wall()) };
         self.prompt(&id, input, params.request_id, "conversation.recover").await
     }
 
@@ -45,9 +45,9 @@ impl Control {
     ) -> Result<SendAnswer, Failure> {
         let mut events = self.store.subscribe_events();
         let Answer { said, repeated, .. } = self.conversations.ask(id, input, call(request_id, method)).await?;
-        let message_id = said.message_id.ok_or_else(|| {
-            Failure::new(ErrorKind::Internal, "the message was not recorded", "Send it again.")
-        })?;
+        let message_id = said
+            .message_id
+            .ok_or_else(|| Failure::new(ErrorKind::Internal, "the message was not recorded", "Send it again."))?;
         let mut turn_id = said.turn_id;
         let mut auto_recovered = said.auto_recovered;
         if let Some(turn) = turn_id.clone().filter(|_| !repeated) {
@@ -107,7 +107,7 @@ impl Control {
     }
 
     pub(super) async fn deliver_again(&self, params: DeliveryParams) -> Result<DeliveryAnswer, Failure> {
-        self.store.outbox_retry(&params.delivery_id, self.clock.now()).await?;
+        self.store.outbox_retry(&params.delivery_id, self.clock.wall()).await?;
         self.delivery(&params).await
     }
 
@@ -117,14 +117,7 @@ impl Control {
     }
 
     async fn delivery(&self, params: &DeliveryParams) -> Result<DeliveryAnswer, Failure> {
-        match self.store.outbox_get(&params.delivery_id, self.clock.now()).await? {
-            Some(delivery) => Ok(DeliveryAnswer { delivery }),
-            None => Err(Failure::new(
-                ErrorKind::NotFound,
-                format!("there is no delivery {}", params.delivery_id),
-                "`akkctl deliveries` shows them.",
-            )),
-        }
+        Ok(DeliveryAnswer { delivery: self.store.delivery(&params.delivery_id, self.clock.wall()).await? })
     }
 
     pub(super) async fn info(&self) -> Result<DaemonInfo, Failure> {
@@ -137,7 +130,7 @@ impl Control {
             protocol: PROTOCOL,
             pid: std::process::id(),
             started_at: self.started_at,
-            uptime_ms: self.clock.now().millis_since(self.started_at).max(0) as u64,
+            uptime_ms: self.clock.wall().millis_since(self.started_at).max(0) as u64,
             home: self.paths.state.display().to_string(),
             socket: self.paths.control_socket.display().to_string(),
             config: self.paths.config.display().to_string(),

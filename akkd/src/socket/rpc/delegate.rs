@@ -55,7 +55,8 @@ impl Control {
         params: &DelegateParams,
     ) -> Result<Created, Failure> {
         let workspace = workspace(&params.workspace).await?;
-        let soft_limit = params.soft_limit.unwrap_or_else(|| config.soft_limit.min(params.hard_limit.unwrap_or(u32::MAX)));
+        let soft_limit =
+            params.soft_limit.unwrap_or_else(|| config.soft_limit.min(params.hard_limit.unwrap_or(u32::MAX)));
         let hard_limit = params.hard_limit.unwrap_or_else(|| config.hard_limit.max(soft_limit));
         budget::check_limits(soft_limit, hard_limit)?;
         let minutes = |asked: Option<u32>, default: u32, what: &str| match asked {
@@ -64,7 +65,10 @@ impl Control {
         };
         let label = params.label.as_deref().map(str::trim).filter(|l| !l.is_empty());
         if label.is_some_and(|l| l.chars().count() > MAX_LABEL_CHARS) {
-            return Err(invalid(format!("the label has more than {MAX_LABEL_CHARS} characters"), "Choose a shorter one."));
+            return Err(invalid(
+                format!("the label has more than {MAX_LABEL_CHARS} characters"),
+                "Choose a shorter one.",
+            ));
         }
         if let Some(proxy) = &params.proxy
             && proxy.rsplit_once('@').is_some_and(|(login, _)| login.contains(':') && !login.ends_with("://"))
@@ -74,7 +78,7 @@ impl Control {
                 "Set it as `proxy` of the agent in the configuration file; a request is recorded, the file is yours.",
             ));
         }
-        let now = self.clock.now();
+        let now = self.clock.wall();
         let native_session = match &params.session {
             Some(name) => self.session_to_go_on_with(agent, name).await?,
             None => None,
@@ -92,7 +96,11 @@ impl Control {
             proxy: params.proxy.clone(),
             soft_limit,
             hard_limit,
-            agent_timeout_minutes: minutes(params.agent_timeout_minutes, config.agent_timeout_minutes, "an agent timeout")?,
+            agent_timeout_minutes: minutes(
+                params.agent_timeout_minutes,
+                config.agent_timeout_minutes,
+                "an agent timeout",
+            )?,
             idle_timeout_minutes: minutes(params.idle_timeout_minutes, config.idle_timeout_minutes, "an idle timeout")?,
             recovery_policy: params.recovery_policy.unwrap_or(config.recovery_policy),
             permissions: params.permissions.unwrap_or(agent.permissions),
@@ -100,6 +108,7 @@ impl Control {
             sink: if config.sink_command.is_some() { "command" } else { "none" }.to_owned(),
             deliver_progress: params.deliver_progress,
             native_session,
+            stop_on_timeout: config.stop_on_timeout,
         })
     }
 
@@ -154,9 +163,9 @@ async fn workspace(asked: &str) -> Result<PathBuf, Failure> {
     if !path.is_absolute() {
         return Err(invalid(format!("the workspace {asked:?} is not an absolute path"), "Give the path from / on."));
     }
-    let canonical = tokio::fs::canonicalize(path).await.map_err(|e| {
-        invalid(format!("the workspace {asked} cannot be used: {e}"), "Name a directory that exists.")
-    })?;
+    let canonical = tokio::fs::canonicalize(path)
+        .await
+        .map_err(|e| invalid(format!("the workspace {asked} cannot be used: {e}"), "Name a directory that exists."))?;
     match tokio::fs::metadata(&canonical).await {
         Ok(m) if m.is_dir() => {}
         Ok(_) => return Err(invalid(format!("the workspace {asked} is not a directory"), "Name a directory.")),

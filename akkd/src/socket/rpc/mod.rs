@@ -75,7 +75,7 @@ impl Control {
     }
 
     async fn view(&self, state: &Conversation) -> Result<ConversationView, Failure> {
-        let undelivered = self.store.undelivered(&state.settings.conversation_id).await?;
+        let undelivered = self.store.undelivered(&state.settings.conversation_id, true).await?;
         Ok(view::view(state, undelivered))
     }
 }

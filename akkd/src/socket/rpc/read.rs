@@ -48,7 +48,7 @@ impl Control {
         let id = self.resolve(&params.conversation_id).await?;
         let state = self.conversations.state(&id).await?;
         let events = self.store.last_events(&id, 10, STATUS_BYTES).await?;
-        let deliveries = self.store.outbox_list(Some(&id), false, 20, self.clock.now()).await?;
+        let deliveries = self.store.outbox_list(Some(&id), false, 20, self.clock.wall()).await?;
         Ok(GetAnswer { conversation: self.view(&state).await?, events, deliveries })
     }
 
@@ -81,7 +81,7 @@ impl Control {
             None => None,
         };
         let limit = limit(params.limit, 100)?;
-        let deliveries = self.store.outbox_list(id.as_ref(), params.all, limit, self.clock.now()).await?;
+        let deliveries = self.store.outbox_list(id.as_ref(), params.all, limit, self.clock.wall()).await?;
         Ok(DeliveryListAnswer { deliveries })
     }
 
@@ -134,7 +134,7 @@ impl Control {
             }
         }
         if let Some(started_at) = started_at {
-            result.duration_ms = ended_at.unwrap_or_else(|| self.clock.now()).millis_since(started_at);
+            result.duration_ms = ended_at.unwrap_or_else(|| self.clock.wall()).millis_since(started_at);
         }
         Ok(result)
     }

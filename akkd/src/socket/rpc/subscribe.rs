@@ -5,7 +5,7 @@ use crate::store::{EventFilter, Past};
 use akk_proto::api::{StreamItem, SubscribeParams};
 use akk_proto::error::Failure;
 use akk_proto::event::EventRecord;
-use jsonrpsee::core::{StringError, SubscriptionResult};
+use jsonrpsee::core::{SubscriptionError, SubscriptionResult};
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{PendingSubscriptionSink, SubscriptionMessage, SubscriptionSink};
 use tokio::sync::broadcast::error::RecvError;
@@ -58,7 +58,12 @@ impl Control {
         Ok(EventFilter { conversation_id, kinds: params.kinds.clone() })
     }
 
-    async fn tell_past(&self, sink: &SubscriptionSink, since: u64, filter: &EventFilter) -> Result<u64, StringError> {
+    async fn tell_past(
+        &self,
+        sink: &SubscriptionSink,
+        since: u64,
+        filter: &EventFilter,
+    ) -> Result<u64, SubscriptionError> {
         let mut cursor = since;
         loop {
             let Past { items, cursor: upto, more } =
@@ -79,7 +84,7 @@ fn wanted(event: &EventRecord, filter: &EventFilter) -> bool {
         && (filter.kinds.is_empty() || filter.kinds.iter().any(|k| k == event.body.name()))
 }
 
-async fn send(sink: &SubscriptionSink, item: &StreamItem) -> Result<(), StringError> {
+async fn send(sink: &SubscriptionSink, item: &StreamItem) -> Result<(), SubscriptionError> {
     let message = SubscriptionMessage::new(sink.method_name(), sink.subscription_id(), item)?;
     Ok(sink.send(message).await.map_err(|_| "the client left".to_owned())?)
 }

@@ -1,0 +1,584 @@
+//! The reader: a line in, what it means out.
+
+use super::refusal::{self, Refusal};
+use super::tools::{self, word};
+use super::turn::{Marks, Turn};
+use super::wire::{self, Line, Update, UpdateParams};
+use akk_core::redact;
+use akk_proto::event::Activity;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+/// Longest line that is read, in bytes. Of a longer one only the beginning is looked at.
+pub const MAX_LINE_BYTES: usize = 8 << 20;
+/// The id under which acpx' own error records are told.
+pub const ACPX_RECORD: &str = "acpx";
+
+/// Results and parameters up to this many bytes are given whole; of larger ones, what an owner needs.
+const MAX_WHOLE_BYTES: usize = 512 << 10;
+/// Notices that are told in one turn; the last says that there are more.
+const MAX_NOTICES: u32 = 20;
+/// Longest notice, in characters.
+const MAX_NOTICE_CHARS: usize = 400;
+/// Longest id of a request, in characters; a longer one is cut and will match nothing.
+const MAX_ID_CHARS: usize = 200;
+/// Requests without an answer that are remembered, each way (acpx only).
+const MAX_OPEN_REQUESTS: usize = 32;
+/// Options of a request for permission that are looked at.
+const MAX_OPTIONS: usize = 32;
+/// How much of an oversized line is looked at.
+const HEAD_BYTES: usize = 1 << 10;
+
+/// Where the lines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// An agent's stdout: every line is the agent's.
+    Agent,
+    /// `acpx --format json`: lines of both directions, and acpx' own error records.
+    Acpx,
+}
+
+/// What a line meant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    /// Something for the history.
+    Activity(Activity),
+    /// A piece of text; see [`StreamReader::final_text`].
+    Text,
+    /// A piece of private thinking; counted, not kept.
+    Thought,
+    /// An answer to a request of ours.
+    Response {
+        /// Source `Agent`: the id that we gave, numbers as text. Source `Acpx`: the method that acpx had called, or
+        /// [`ACPX_RECORD`] for acpx' own error record, which ends its output.
+        id: String,
+        /// What it says. A result of more than 512 KiB is cut to `stopReason`, `sessionId` and `usage`.
+        outcome: Result<Value, RpcError>,
+    },
+    /// A request of the agent that needs an answer. Never from source `Acpx`: acpx answers.
+    Request {
+        /// Its id, to be sent back as it is.
+        id: Value,
+        /// The method.
+        method: String,
+        /// Its parameters; null when there are none. Of more than 512 KiB, only what an answer to
+        /// `session/request_permission` needs.
+        params: Value,
+    },
+    /// Something odd, or a warning of the agent; redacted, 400 characters at most, 20 in a turn at most.
+    Notice(String),
+    /// Nothing to act upon.
+    Nothing,
+}
+
+/// An error as JSON-RPC carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RpcError {
+    /// The code; 0 when there was none.
+    pub code: i64,
+    /// The message, 4,000 characters at most. Not redacted.
+    pub message: String,
+    /// The data, when it is of 64 KiB at most.
+    pub data: Option<Value>,
+}
+
+impl std::fmt::Display for RpcError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// Reads what an agent writes. Its serialized form is the state to go on from at the next line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StreamReader {
+    source: Source,
+    /// History is being told again: nothing counts.
+    replaying: bool,
+    /// The session whose text counts; none means any.
+    session: Option<String>,
+    turn: Turn,
+    /// Requests of acpx that wait for the agent, oldest first.
+    called: VecDeque<Called>,
+    /// Requests of the agent that wait for acpx, oldest first.
+    asked: VecDeque<Asked>,
+}
+
+/// A request of acpx to the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Called {
+    id: String,
+    method: String,
+    /// The model that it sets, if it does.
+    model: Option<String>,
+}
+
+/// A request of the agent to acpx.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Asked {
+    id: String,
+    /// What a permission is asked for; none when it is something else.
+    permission: Option<String>,
+    /// The options' ids and kinds.
+    options: Vec<(String, String)>,
+}
+
+impl StreamReader {
+    /// A reader at the beginning of a stream.
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            replaying: false,
+            session: None,
+            turn: Turn::default(),
+            called: VecDeque::new(),
+            asked: VecDeque::new(),
+        }
+    }
+
+    /// A prompt was handed over: what was seen before does not count for it.
+    pub fn begin_turn(&mut self) {
+        self.turn = Turn::default();
+    }
+
+    /// Whether history is being told again, as during `session/load`. Source `Acpx` finds that out by itself.
+    pub fn set_replaying(&mut self, replaying: bool) {
+        self.replaying = replaying;
+    }
+
+    /// The session whose text counts: an agent may tell about sub-agents' sessions too. Source `Acpx` finds it out by
+    /// itself. None means any.
+    pub fn set_session(&mut self, id: Option<&str>) {
+        self.session = id.map(|id| cut(id, MAX_ID_CHARS));
+    }
+
+    /// What the agent said after its last tool call, without marked warnings, 64 KiB at most, and whether it was cut.
+    pub fn final_text(&self) -> Option<(String, bool)> {
+        self.turn.final_text()
+    }
+
+    /// Tokens, context and cost of the turn, as the agent told them.
+    pub fn usage(&self) -> Option<Value> {
+        self.turn.usage()
+    }
+
+    /// Pieces of private thinking in this turn.
+    pub fn thoughts(&self) -> u64 {
+        self.turn.thoughts
+    }
+
+    /// Whether the agent showed any sign of working on the prompt: text, thought, tool call, plan, request.
+    pub fn activity_seen(&self) -> bool {
+        self.turn.activity
+    }
+
+    /// Whether the agent marked the turn as broken although it may end it with `end_turn` (codex-acp:
+    /// `session_info_update._meta.codex.threadStatus.type = "systemError"`). The final text then is the error.
+    pub fn broken(&self) -> bool {
+        self.turn.system_error
+    }
+
+    /// The refusal of the model, if this turn came to one. Text counts only when the agent marked the turn as broken,
+    /// or when the service's words are all there is: an agent may quote such a sentence.
+    pub fn model_refusal(&self) -> Option<Refusal> {
+        self.turn.model_refusal()
+    }
+
+    /// Takes one line in, with or without its end. Never fails: what cannot be read becomes a [`Seen::Notice`].
+    pub fn feed(&mut self, line: &[u8]) -> Vec<Seen> {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return vec![Seen::Nothing];
+        }
+        if line.len() > MAX_LINE_BYTES {
+            return self.feed_oversized(line, line.len() as u64);
+        }
+        let seen = if let Ok(text) = std::str::from_utf8(line) {
+            self.read(text)
+        } else {
+            // One broken character must not cost a whole answer.
+            let mut seen = self.read(&String::from_utf8_lossy(line));
+            if !matches!(seen.as_slice(), [Seen::Notice(_)]) {
+                seen.extend(self.notice("a line with invalid UTF-8"));
+            }
+            seen
+        };
+        or_nothing(seen)
+    }
+
+    /// Takes the beginning of a line in that was too long to be kept: `total` bytes. 1 KiB of it is enough.
+    pub fn feed_oversized(&mut self, head: &[u8], total: u64) -> Vec<Seen> {
+        let head = String::from_utf8_lossy(&head[..head.len().min(HEAD_BYTES)]);
+        if self.source == Source::Acpx && head.contains("\"method\":\"session/prompt\"") {
+            // Our own prompt, told back to us.
+            let id = head.split("\"id\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
+            self.called(id.unwrap_or_default().trim_matches('"'), "session/prompt", None);
+            return vec![Seen::Nothing];
+        }
+        if head.contains("\"session/update\"") && head.contains("agent_") && !self.replaying {
+            self.turn.activity = true;
+        }
+        or_nothing(self.notice(&format!("a line of {total} bytes was skipped: {}", cut(&head, 80))))
+    }
+
+    fn read(&mut self, text: &str) -> Vec<Seen> {
+        let line: Line<'_> = match serde_json::from_str(text) {
+            Ok(line) if text.starts_with('{') => line,
+            _ => return self.notice(&format!("a line that is no message: {}", cut(text, 200))),
+        };
+        let method = wire::text(line.method);
+        match (method, line.id) {
+            (Some(m), None) if m == "session/update" => self.update(line.params),
+            (Some(_), None) => vec![],
+            (Some(m), Some(id)) => self.request(&m, id, line.params),
+            (None, id) => match (line.error, line.result, id) {
+                (Some(error), _, id) => self.response(id, Err(error)),
+                (None, result, Some(id)) => self.response(Some(id), Ok(result)),
+                (None, _, None) => self.notice(&format!("a message of no known kind: {}", cut(text, 200))),
+            },
+        }
+    }
+
+    fn request(&mut self, method: &str, id: &RawValue, params: Option<&RawValue>) -> Vec<Seen> {
+        let method = cut(method, MAX_ID_CHARS);
+        if self.source == Source::Acpx && is_called_by_client(&method) {
+            let model = model_set(&method, params);
+            self.called(&id_text(id), &method, model);
+            match method.as_str() {
+                "session/load" => self.replaying = true,
+                "session/prompt" => {
+                    // A queue may tell another prompt's session first; ours is the newest.
+                    let to: Option<UpdateParams<'_>> = wire::parse(params);
+                    self.session = to.and_then(|p| word(p.session_id, MAX_ID_CHARS));
+                    self.replaying = false;
+                }
+                _ => {}
+            }
+            return vec![];
+        }
+        // A question means that the agent is at work, also when its history is told again.
+        self.turn.work();
+        if self.source == Source::Acpx {
+            self.asked(id, &method, params);
+            return vec![];
+        }
+        let Ok(id) = serde_json::from_str::<Value>(id.get()) else {
+            return self.notice("a request without a usable id");
+        };
+        vec![Seen::Request { id, method, params: whole_or_needed(params) }]
+    }
+
+    fn called(&mut self, id: &str, method: &str, model: Option<String>) {
+        if self.called.len() >= MAX_OPEN_REQUESTS {
+            self.called.pop_front();
+        }
+        self.called.push_back(Called { id: cut(id, MAX_ID_CHARS), method: method.to_owned(), model });
+    }
+
+    fn asked(&mut self, id: &RawValue, method: &str, params: Option<&RawValue>) {
+        let (mut permission, mut options) = (None, Vec::new());
+        if method == "session/request_permission" {
+            let told: Option<wire::PermissionParams<'_>> = wire::parse(params);
+            let tool: Option<wire::PermissionTool<'_>> = told.as_ref().and_then(|t| wire::parse(t.tool_call));
+            permission = Some(tool.as_ref().map(tools::title_of).unwrap_or_default());
+            options = wire::items(told.and_then(|t| t.options), MAX_OPTIONS)
+                .into_iter()
+                .filter_map(|o| wire::parse::<wire::PermissionOption<'_>>(Some(o)))
+                .filter_map(|o| Some((word(o.option_id, 80)?, word(o.kind, 40).unwrap_or_default())))
+                .collect();
+        }
+        if self.asked.len() >= MAX_OPEN_REQUESTS {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(Asked { id: id_text(id), permission, options });
+    }
+
+    fn response(&mut self, id: Option<&RawValue>, outcome: Result<Option<&RawValue>, &RawValue>) -> Vec<Seen> {
+        let name = id.map(id_text);
+        let outcome = outcome.map_err(rpc_error);
+        let (id, setting) = match (self.source, name) {
+            (Source::Agent, None) => ("null".to_owned(), None),
+            (Source::Agent, Some(name)) => (name, None),
+            // acpx ends its output with a record of its own when the agent gave no answer.
+            (Source::Acpx, None) => (ACPX_RECORD.to_owned(), None),
+            (Source::Acpx, Some(name)) => match self.settle(&name, &outcome) {
+                Settled::Called(c) => (c.method, c.model),
+                Settled::Asked(seen) => return seen,
+                Settled::Unknown if is_acpx_own(&outcome) => (ACPX_RECORD.to_owned(), None),
+                Settled::Unknown if stop_reason(&outcome) => ("session/prompt".to_owned(), None),
+                Settled::Unknown => return vec![],
+            },
+        };
+        if id == "session/load" {
+            self.replaying = false;
+        }
+        let outcome = match outcome {
+            Ok(result) => {
+                let answer: Option<wire::Answer<'_>> = wire::parse(result);
+                if let Some(a) = answer.filter(|a| a.stop_reason.is_some()) {
+                    self.turn.tokens(a.usage);
+                }
+                Ok(whole_or_answer(result))
+            }
+            Err(error) => {
+                if self.turn.refused.is_none() {
+                    self.turn.refused = refusal::refusal_in_error(&error, setting.as_deref());
+                }
+                Err(error)
+            }
+        };
+        vec![Seen::Response { id, outcome }]
+    }
+
+    /// Whose request `id` answers. Both sides count from 0, so an id may stand on both lists: then the agent's
+    /// question, which was asked inside the prompt, is answered first, unless the answer has the form of the other.
+    fn settle(&mut self, id: &str, outcome: &Result<Option<&RawValue>, RpcError>) -> Settled {
+        let called = self.called.iter().position(|c| c.id == id);
+        let asked = self.asked.iter().position(|a| a.id == id);
+        let take_called = match (called, asked) {
+            (Some(_), Some(_)) => stop_reason(outcome) || is_acpx_own(outcome),
+            (Some(_), None) => true,
+            _ => false,
+        };
+        if take_called {
+            return called.and_then(|at| self.called.remove(at)).map_or(Settled::Unknown, Settled::Called);
+        }
+        let Some(asked) = asked.and_then(|at| self.asked.remove(at)) else { return Settled::Unknown };
+        let Some(title) = asked.permission else { return Settled::Asked(vec![]) };
+        let answer: Option<wire::PermissionAnswer<'_>> = outcome.as_ref().ok().and_then(|r| wire::parse(*r));
+        let chosen: Option<wire::PermissionOutcome<'_>> = answer.and_then(|a| wire::parse(a.outcome));
+        let option = chosen
+            .as_ref()
+            .and_then(|c| word(c.option_id, 80))
+            .and_then(|o| asked.options.into_iter().find(|(id, _)| *id == o))
+            .map(|(_, kind)| kind);
+        let selected = chosen.as_ref().is_some_and(|c| wire::text(c.outcome).is_some_and(|o| o == "selected"));
+        let decision = match &option {
+            Some(kind) if selected && kind.starts_with("allow") => "allowed",
+            _ if selected => "refused",
+            _ => "cancelled",
+        };
+        let decision = decision.to_owned();
+        Settled::Asked(vec![Seen::Activity(Activity::Permission { title, decision, option })])
+    }
+
+    fn update(&mut self, params: Option<&RawValue>) -> Vec<Seen> {
+        let Some(UpdateParams { session_id, update: Some(u) }) = wire::parse(params) else {
+            return self.notice("an update without content");
+        };
+        if self.replaying {
+            return vec![];
+        }
+        let kind = wire::text(u.what).unwrap_or_default();
+        let ours = match (&self.session, wire::text(session_id)) {
+            (Some(ours), Some(theirs)) => *ours == theirs,
+            _ => true,
+        };
+        match kind.as_ref() {
+            "agent_message_chunk" if ours => self.text(&u),
+            // What a sub-agent says is a sign of life, not the answer.
+            "agent_message_chunk" => {
+                self.turn.work();
+                vec![]
+            }
+            "agent_thought_chunk" => {
+                self.turn.thoughts += 1;
+                self.turn.work();
+                vec![Seen::Thought]
+            }
+            "tool_call" | "tool_call_update" => {
+                self.turn.work();
+                let told = self.turn.tools.take(kind == "tool_call", &u);
+                if told.begins && ours {
+                    self.turn.forget_text();
+                }
+                told.activity.map(Seen::Activity).into_iter().collect()
+            }
+            "plan" => {
+                self.turn.work();
+                self.turn.tools.plan(u.entries).map(Seen::Activity).into_iter().collect()
+            }
+            "usage_update" if ours => {
+                self.turn.context(u.used, u.size, u.cost);
+                vec![]
+            }
+            "session_info_update" if ours => {
+                self.status(&u);
+                vec![]
+            }
+            "notice" => {
+                let title = wire::text(u.title).unwrap_or_default();
+                let more = wire::text(u.description).map(|d| format!(": {d}")).unwrap_or_default();
+                self.notice(&format!("{title}{more}"))
+            }
+            // Kinds that came after this was written, and kinds that say nothing of the turn.
+            _ => vec![],
+        }
+    }
+
+    fn text(&mut self, u: &Update<'_>) -> Vec<Seen> {
+        let block: Option<wire::Block<'_>> = wire::parse(u.content);
+        let Some(text) = block.as_ref().and_then(|b| wire::text(b.text)) else {
+            // An image or a link: a sign of work without words.
+            self.turn.work();
+            return vec![];
+        };
+        if text.is_empty() {
+            return vec![];
+        }
+        let message_id = wire::text(u.message_id);
+        if message_id.is_none() && is_marked_warning(&text) {
+            return self.notice(text.trim());
+        }
+        let codex = u.meta.and_then(|m| wire::parse::<wire::Meta<'_>>(Some(m))).and_then(|m| m.codex);
+        let phase = codex.as_ref().and_then(|c| wire::text(c.phase));
+        self.turn.say(&text, &Marks { message_id: message_id.as_deref(), phase: phase.as_deref() });
+        vec![Seen::Text]
+    }
+
+    fn status(&mut self, u: &Update<'_>) {
+        let codex = wire::parse::<wire::Meta<'_>>(u.meta).and_then(|m| m.codex);
+        let status: Option<wire::Typed<'_>> = codex.and_then(|c| wire::parse(c.thread_status));
+        match status.as_ref().and_then(|s| wire::text(s.kind)).as_deref() {
+            Some("systemError") => self.turn.system_error = true,
+            // The thread stays broken until it takes up work anew.
+            Some("active") => self.turn.system_error = false,
+            _ => {}
+        }
+    }
+
+    fn notice(&mut self, text: &str) -> Vec<Seen> {
+        self.turn.notices = self.turn.notices.saturating_add(1);
+        match self.turn.notices {
+            n if n < MAX_NOTICES => vec![Seen::Notice(redact::preview(text, MAX_NOTICE_CHARS))],
+            MAX_NOTICES => vec![Seen::Notice("further notices of this turn are not shown".to_owned())],
+            _ => vec![],
+        }
+    }
+}
+
+fn or_nothing(seen: Vec<Seen>) -> Vec<Seen> {
+    if seen.is_empty() { vec![Seen::Nothing] } else { seen }
+}
+
+/// Whose request was answered.
+enum Settled {
+    Called(Called),
+    Asked(Vec<Seen>),
+    Unknown,
+}
+
+/// Methods that a client calls; every other is the agent's.
+fn is_called_by_client(method: &str) -> bool {
+    match method.split_once('/') {
+        None => true,
+        Some(("session", verb)) => !matches!(verb, "update" | "request_permission"),
+        Some(_) => false,
+    }
+}
+
+/// The model that a request sets, if it does.
+fn model_set(method: &str, params: Option<&RawValue>) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Setting<'a> {
+        #[serde(borrow)]
+        config_id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        value: Option<&'a RawValue>,
+        #[serde(borrow)]
+        model_id: Option<&'a RawValue>,
+    }
+    if !matches!(method, "session/set_config_option" | "session/set_model") {
+        return None;
+    }
+    let setting: Setting<'_> = wire::parse(params)?;
+    match wire::text(setting.config_id) {
+        Some(id) if id.contains("model") => word(setting.value, MAX_ID_CHARS),
+        Some(_) => None,
+        None => word(setting.model_id, MAX_ID_CHARS),
+    }
+}
+
+/// codex-acp's remarks of its own stand in one piece each, belong to no message, and begin in one of these ways.
+fn is_marked_warning(text: &str) -> bool {
+    let begins = ["Warning: ", "Config warning: ", "*Context compacted "].iter().any(|w| text.starts_with(w));
+    begins && text.ends_with("\n\n")
+}
+
+fn stop_reason(outcome: &Result<Option<&RawValue>, RpcError>) -> bool {
+    let Ok(result) = outcome else { return false };
+    wire::parse::<wire::Answer<'_>>(*result).is_some_and(|a| a.stop_reason.is_some())
+}
+
+fn is_acpx_own(outcome: &Result<Option<&RawValue>, RpcError>) -> bool {
+    let Err(error) = outcome else { return false };
+    error.data.as_ref().is_some_and(|d| d.get("acpxCode").is_some())
+}
+
+fn rpc_error(raw: &RawValue) -> RpcError {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        code: Option<i64>,
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+    let told: Option<Raw<'_>> = wire::parse(Some(raw));
+    let message = told.as_ref().and_then(|t| wire::text(t.message)).map(|m| cut(&m, 4000));
+    RpcError {
+        code: told.as_ref().and_then(|t| t.code).unwrap_or(0),
+        message: message.unwrap_or_else(|| cut(raw.get(), 400)),
+        data: told.and_then(|t| t.data).filter(|d| d.get().len() <= 64 << 10).and_then(|d| wire::parse(Some(d))),
+    }
+}
+
+/// A result; of a huge one what an owner needs.
+fn whole_or_answer(result: Option<&RawValue>) -> Value {
+    let Some(raw) = result else { return Value::Null };
+    if raw.get().len() <= MAX_WHOLE_BYTES {
+        return wire::parse(Some(raw)).unwrap_or(Value::Null);
+    }
+    let answer: Option<wire::Answer<'_>> = wire::parse(result);
+    let Some(a) = answer else { return Value::Null };
+    json!({ "stopReason": word(a.stop_reason, MAX_ID_CHARS), "sessionId": word(a.session_id, MAX_ID_CHARS) })
+}
+
+/// Parameters of a request; of huge ones what an answer to a request for permission needs.
+fn whole_or_needed(params: Option<&RawValue>) -> Value {
+    let Some(raw) = params else { return Value::Null };
+    if raw.get().len() <= MAX_WHOLE_BYTES {
+        return wire::parse(Some(raw)).unwrap_or(Value::Null);
+    }
+    let told: Option<wire::PermissionParams<'_>> = wire::parse(params);
+    let Some(told) = told else { return Value::Null };
+    let tool: Option<wire::PermissionTool<'_>> = wire::parse(told.tool_call);
+    let options: Vec<Value> = wire::items(told.options, MAX_OPTIONS)
+        .into_iter()
+        .filter(|o| o.get().len() <= 4 << 10)
+        .filter_map(|o| serde_json::from_str(o.get()).ok())
+        .collect();
+    json!({
+        "sessionId": word(told.session_id, MAX_ID_CHARS),
+        "options": options,
+        "toolCall": tool.map(|t| json!({
+            "toolCallId": word(t.tool_call_id, MAX_ID_CHARS),
+            "title": word(t.title, 4000),
+            "kind": word(t.kind, MAX_ID_CHARS),
+        })),
+    })
+}
+
+/// A request's id as text: strings as they are, numbers in digits.
+fn id_text(raw: &RawValue) -> String {
+    let text = wire::text(Some(raw)).unwrap_or(Cow::Borrowed(raw.get()));
+    cut(&text, MAX_ID_CHARS)
+}
+
+fn cut(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
+}

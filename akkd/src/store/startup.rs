@@ -1,0 +1,43 @@
+//! What a start of akkd, and a delegate with a session name, ask the store.
+
+use super::Store;
+use super::conversations::parse;
+use super::error::StoreError;
+use super::writer::Group;
+use akk_core::Conversation;
+
+/// Conversations of one session name that are looked at.
+const SESSION_USERS: u32 = 20;
+
+impl Store {
+    /// The conversations that use or used an agent session of akkd's by this name, newest activity first, 20 at most.
+    /// Reads every row: for the rare call that names a session.
+    pub async fn conversations_of_session(&self, session: &str) -> Result<Vec<Conversation>, StoreError> {
+        let session = session.to_owned();
+        self.read(move |conn| {
+            let mut found = conn.prepare_cached(
+                "SELECT s.state FROM conversations c JOIN states s ON s.ord = c.ord
+                 WHERE s.state ->> '$.settings.session' = ?1 ORDER BY c.updated_at DESC LIMIT ?2",
+            )?;
+            let rows = found.query_map((session, SESSION_USERS), |row| row.get::<_, String>(0))?;
+            let mut users = Vec::new();
+            for row in rows {
+                // A row that does not parse belongs to one conversation only; it cannot be gone on with anyway.
+                users.extend(parse(&row?).ok());
+            }
+            Ok(users)
+        })
+        .await
+    }
+
+    /// After a start of akkd: what the former one had begun to deliver is not under way any more, and whether it
+    /// arrived is not known. Such rows are due now, with `lease_ran_out`.
+    pub async fn outbox_release_leases(&self) -> Result<(), StoreError> {
+        self.write(|tx, group: &mut Group| {
+            let released = tx.execute("UPDATE outbox SET lease_until = 0 WHERE state = 'leased'", [])?;
+            group.outbox |= released > 0;
+            Ok(())
+        })
+        .await
+    }
+}
