@@ -1,4 +1,5 @@
 //! akkctl as its users run it: the built program, against a stand-in for akkd.
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, in the functions around its stories too")]
 
 #[expect(unreachable_pub, dead_code, reason = "the unit tests use it too")]
 mod fake;
