@@ -17,4 +17,4 @@ pub mod run;
 pub mod socket;
 pub mod store;
 
-pub use run::{RunError, run};
+pub use run::{Start, run};
