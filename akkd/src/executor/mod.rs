@@ -2,6 +2,7 @@
 
 mod context;
 mod launch;
+mod durable;
 mod ledger;
 pub mod model;
 mod order;
