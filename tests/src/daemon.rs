@@ -242,11 +242,17 @@ impl Daemon {
     /// Asks akkd to stop and waits for its end. Running turns are left alone unless `agents`.
     pub async fn stop(&mut self, agents: bool) {
         self.rpc().daemon_stop(StopParams { agents }).await.expect("akkd agrees to stop");
+        self.ended().await;
+        self.abandoned = !agents;
+    }
+
+    /// Waits for the end of an akkd that was asked to end.
+    pub async fn ended(&mut self) {
         let child = self.child.as_mut().expect("akkd runs");
         wait_for("the end of a stopped akkd", async || child.try_wait().expect("akkd can be waited for")).await;
         self.child = None;
         self.client = None;
-        self.abandoned = !agents;
+        self.abandoned = true;
     }
 
     /// Runs akkctl on this home.
