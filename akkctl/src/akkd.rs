@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::start;
 use akk_proto::RequestId;
 use akk_proto::api::{Empty, StreamItem, SubscribeParams};
+use akk_proto::error::ErrorKind;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -142,7 +143,9 @@ pub(crate) fn new_request_id() -> Option<RequestId> {
 pub(crate) fn explain(e: Error, surroundings: &Surroundings) -> Error {
     let doubtful = match &e {
         Error::NotUnderstood { .. } => true,
-        Error::Refused(f) => f.kind == akk_proto::error::ErrorKind::InvalidParams,
+        Error::Refused(f) => {
+            matches!(f.kind, ErrorKind::InvalidParams | ErrorKind::InvalidRequest | ErrorKind::UnknownMethod)
+        }
         _ => false,
     };
     if !doubtful {

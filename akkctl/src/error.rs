@@ -221,9 +221,10 @@ impl Error {
             Self::StartFailed { hint, .. } => {
                 hint.clone().unwrap_or_else(|| "run `akkd` in a terminal to see more".to_owned())
             }
-            Self::StartSilent { .. } | Self::Silent { .. } => {
-                "look into `akkctl daemon logs`; the call may have been carried out".to_owned()
+            Self::StartSilent { .. } => {
+                "look into `akkctl daemon logs`; it may only be slow, then try again".to_owned()
             }
+            Self::Silent { .. } => "look into `akkctl daemon logs`; the call may have been carried out".to_owned(),
             Self::Broken { .. } => "look into `akkctl daemon logs`, and try again".to_owned(),
             Self::AnswerTooLong { .. } => "ask for less, for example with --limit".to_owned(),
             Self::TooLarge { .. } => "put the text into a file in the workspace and send its name".to_owned(),

@@ -12,7 +12,7 @@ mod environment;
 mod error;
 #[cfg(test)]
 #[path = "../tests/fake/mod.rs"]
-#[expect(unreachable_pub, reason = "the integration tests use it too")]
+#[expect(unreachable_pub, dead_code, reason = "the integration tests use it too")]
 mod fake;
 mod output;
 mod peer;

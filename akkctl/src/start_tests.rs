@@ -1,24 +1,19 @@
 use super::*;
 use crate::client::tests::home;
+use crate::fake::install;
 use std::ffi::OsString;
 use std::fs;
-
-fn program(path: &Path, script: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 #[test]
 fn akkd_beside_akkctl_goes_before_the_one_in_path() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
     let path = || Some(OsString::from(format!("relative:{}:{}", at("empty").display(), at("path").display())));
-    program(&at("path/akkd"), "");
-    program(&at("beside/akkctl"), "");
+    install("", &at("path/akkd"));
+    install("", &at("beside/akkctl"));
     let find = |akkctl: &str| find_program(Some(at(akkctl)), path()).map_err(|e| e.to_string());
     assert_eq!(find("beside/akkctl").unwrap(), at("path/akkd"));
-    program(&at("beside/akkd"), "");
+    install("", &at("beside/akkd"));
     assert_eq!(find("beside/akkctl").unwrap(), at("beside/akkd"));
     // A link to akkctl, as package managers make, leads to what was installed with it.
     fs::create_dir_all(at("bin")).unwrap();
@@ -32,7 +27,7 @@ fn akkd_beside_akkctl_goes_before_the_one_in_path() {
 fn start_with(script: &str, patience: Duration) -> Error {
     let (folder, surroundings) = home();
     let akkd = folder.path().join("bin/akkd");
-    program(&akkd, script);
+    install(script, &akkd);
     let said = folder.path().join("said");
     let child = spawn(&akkd, &surroundings, &said).unwrap();
     wait_until_ready(child, &surroundings.paths.control_socket, &said, patience).unwrap_err()
@@ -64,7 +59,7 @@ fn an_akkd_that_never_listens_is_not_waited_for_for_ever() {
 fn akkd_gets_a_session_and_absolute_paths_of_its_own() {
     let (folder, surroundings) = home();
     let akkd = folder.path().join("bin/akkd");
-    program(&akkd, "echo \"$AKK_HOME $PWD $$ $(ps -o sid= -p $$)\" >&2");
+    install("echo \"$AKK_HOME $PWD $$ $(ps -o sid= -p $$)\" >&2", &akkd);
     let said = folder.path().join("said");
     fs::write(&said, "of the last start").unwrap();
     spawn(&akkd, &surroundings, &said).unwrap().wait().unwrap();

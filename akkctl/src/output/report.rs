@@ -382,7 +382,7 @@ mod tests {
             Error::Output(io()),
         ];
         let view = samples::view();
-        let text: String = errors.iter().map(|e| format!("exit {}\n{}", e.exit_code(), error(e, &view))).collect();
-        insta::assert_snapshot!(text);
+        let text: Vec<_> = errors.iter().map(|e| format!("exit {}\n{}", e.exit_code(), error(e, &view))).collect();
+        insta::assert_snapshot!(text.concat());
     }
 }
