@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::raw::Raw;
 use crate::refusal::Refusal;
 use crate::wait::{PATIENCE, came, wait_for};
-use crate::{peers, processes};
+use crate::{peers, processes, replay};
 use akk_proto::ConversationId;
 use akk_proto::api::{
     ControlClient as _, ConversationParams, DelegateAnswer, DelegateParams, HistoryParams, SendAnswer, SendParams,
@@ -367,6 +367,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.client = None;
         let mut complaints = Vec::new();
+        if self.child.is_some() && !std::thread::panicking() {
+            complaints.extend(replay::differences(&self.home));
+        }
         if let Some(mut child) = self.child.take() {
             let asked = Raw::connect(&self.home.control_socket())
                 .and_then(|mut raw| raw.call("daemon.stop", json!({"agents": true})));
