@@ -15,6 +15,7 @@ pub mod logging;
 pub mod platform;
 pub mod run;
 pub mod socket;
+
 pub mod store;
 
-pub use run::{RunError, run};
+pub use run::{Start, run};

@@ -2,20 +2,22 @@
 
 use crate::callback::Intake;
 use crate::clock::Clock;
-use crate::config::{ConfigError, ConfigSource, Surroundings, agent_environment};
+use crate::config::{ConfigSource, agent_environment};
 use crate::conversation::{Conversations, IdleTimers};
 use crate::delivery::Runner;
 use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
-use crate::lifecycle::{self, Lock};
+use crate::lifecycle::{self, Activation, Listeners, Lock, Signals, Socket};
 use crate::socket::rpc::{Callback, Control, StopAsked};
 use crate::socket::{self, Limits};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use akk_proto::api::{CallbackServer as _, ControlServer as _};
-use akk_proto::error::Failure;
+use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
+use jsonrpsee::Methods;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,58 +27,40 @@ const FINISH: Duration = Duration::from_secs(5);
 /// How often old conversations are looked for, where the configuration asks for it.
 const DELETE_EVERY: Duration = Duration::from_hours(24);
 
-/// Why akkd does not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Another akkd, a directory or a socket stands against it.
-    #[error(transparent)]
-    Lifecycle(#[from] lifecycle::LifecycleError),
-    /// The configuration file is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The store cannot be opened or read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The system refused something.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-impl RunError {
-    /// What to tell a person.
-    pub fn failure(self) -> Failure {
-        match self {
-            Self::Lifecycle(e) => e.into(),
-            Self::Config(e) => e.into(),
-            Self::Store(e) => e.into(),
-            Self::System { .. } => Failure::new(
-                akk_proto::error::ErrorKind::Internal,
-                self.to_string(),
-                "Look at the log, and at limits of the system such as open files.",
-            ),
-        }
-    }
+/// What akkd starts with.
+pub struct Start {
+    /// Where it keeps its things.
+    pub paths: Paths,
+    /// Its configuration, read for the first time.
+    pub config: ConfigSource,
+    /// Sockets that systemd handed over; taken before the process had threads.
+    pub activation: Activation,
 }
 
 /// Runs akkd until it is asked to stop, by a signal or by a client.
 ///
 /// # Errors
 /// When it cannot start. What goes wrong later is told to whoever asked, and to the log.
-pub async fn run(paths: Paths, around: Surroundings, stop: watch::Sender<StopAsked>) -> Result<(), RunError> {
+pub async fn run(start: Start) -> Result<(), Failure> {
+    let Start { paths, config, activation } = start;
     let clock = Clock::system();
-    lifecycle::prepare(&paths)?;
     let lock = match Lock::acquire(&paths.lock()) {
         Ok(lock) => lock,
-        Err(error) => return Err(lifecycle::answer_for_the_winner(&paths, error).await.into()),
+        Err(lost) => {
+            if !activation.is_empty()
+                && let Err(error) = lifecycle::turn_away(activation, &lost).await
+            {
+                tracing::warn!(%error, "waiting connections could not be answered");
+            }
+            return Err(Failure::from(&lost));
+        }
     };
-    let config = Arc::new(ConfigSource::open(paths.config.clone(), around)?);
-    let store = Store::open(&paths.database())?;
-    let listeners = lifecycle::bind(&paths).await?;
+    let config = Arc::new(config);
+    let store = Store::open(&paths.database()).map_err(Failure::from)?;
+    let Listeners { control: control_listener, callback: callback_listener, bound } =
+        lifecycle::bind(&paths, activation).await?;
+    let signals = Signals::listen().map_err(|e| system("catch signals", &e))?;
+    let (stop, stop_asked) = watch::channel(StopAsked::No);
 
     let (timers, idle_queue) = IdleTimers::new(clock.clone());
     let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
@@ -98,11 +82,11 @@ pub async fn run(paths: Paths, around: Surroundings, stop: watch::Sender<StopAsk
     let tasks = TaskTracker::new();
     tasks.spawn(effects.clone().run(asked));
     tasks.spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
-    for (id, deadline) in store.deadlines().await? {
+    for (id, deadline) in store.deadlines().await.map_err(Failure::from)? {
         timers.set(&id, Some(deadline));
     }
     // Before a socket answers: a client must not see a status that start-up is about to correct.
-    effects.recover().await?;
+    effects.recover().await.map_err(Failure::from)?;
     let runner = Runner {
         store: store.clone(),
         conversations: conversations.clone(),
@@ -126,26 +110,77 @@ pub async fn run(paths: Paths, around: Surroundings, stop: watch::Sender<StopAsk
         stop: stop.clone(),
     };
     let callback = Callback { intake: Intake::new(store.clone(), conversations.clone()) };
-    let connections = TaskTracker::new();
-    let sockets = CancellationToken::new();
-    tasks.spawn(listeners.serve(control.into_rpc().into(), callback.into_rpc().into(), sockets.clone(), connections.clone()));
-    lifecycle::ready();
+    let doors = Doors {
+        control: control.into_rpc().into(),
+        callback: callback.into_rpc().into(),
+        stop: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+    };
+    doors.open(Socket::Control, control_listener);
+    doors.open(Socket::Callback, callback_listener);
+    let keeper = doors.clone();
+    let kept = tokio::spawn(bound.keep(doors.stop.clone(), move |socket, listener| keeper.open(socket, listener)));
+    tasks.spawn(lifecycle::notify::signs_of_life(quit.clone()));
+    lifecycle::notify::ready("serving");
     tracing::info!(pid = std::process::id(), home = %paths.state.display(), "akkd is ready");
 
-    let asked = lifecycle::until_stop(&stop).await;
-    lifecycle::stopping();
+    let (terminated, hurry) = (CancellationToken::new(), CancellationToken::new());
+    tokio::spawn(signals.act(terminated.clone(), hurry.clone()));
+    let asked = until_stop(stop_asked, &terminated).await;
+    lifecycle::notify::stopping();
     tracing::info!(?asked, "akkd stops");
-    sockets.cancel();
-    connections.close();
-    if tokio::time::timeout(FINISH, connections.wait()).await.is_err() {
-        tracing::warn!("some connections did not finish in time");
-    }
-    executors.shutdown(asked == StopAsked::EndAgents).await;
+    doors.stop.cancel();
+    doors.tracker.close();
+    let wind_up = async {
+        if tokio::time::timeout(FINISH, doors.tracker.wait()).await.is_err() {
+            tracing::warn!("some connections did not finish in time");
+        }
+        // The socket files are removed while the lock is still held.
+        let _ = kept.await;
+        executors.shutdown(asked == StopAsked::EndAgents).await;
+    };
+    // A second signal gives up what still waits; everything that was answered is durable already.
+    let _ = hurry.run_until_cancelled(wind_up).await;
     quit.cancel();
     store.close().await;
     // The lock is let go last: whoever takes it finds everything written.
     drop(lock);
     Ok(())
+}
+
+/// The sockets' doors: what is served where, until `stop`.
+#[derive(Clone)]
+struct Doors {
+    control: Methods,
+    callback: Methods,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Doors {
+    fn open(&self, socket: Socket, listener: UnixListener) {
+        let (methods, limits) = match socket {
+            Socket::Control => (self.control.clone(), Limits::control()),
+            Socket::Callback => (self.callback.clone(), Limits::callback()),
+        };
+        self.tracker.spawn(socket::serve(listener, methods, limits, self.stop.clone(), self.tracker.clone()));
+    }
+}
+
+/// Waits until somebody asks akkd to stop.
+async fn until_stop(mut asked: watch::Receiver<StopAsked>, terminated: &CancellationToken) -> StopAsked {
+    tokio::select! {
+        () = terminated.cancelled() => StopAsked::LeaveAgents,
+        found = asked.wait_for(|a| *a != StopAsked::No) => found.map_or(StopAsked::LeaveAgents, |a| *a),
+    }
+}
+
+fn system(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        ErrorKind::Internal,
+        format!("akkd cannot {what}: {error}"),
+        "Look at limits of the system such as open files.",
+    )
 }
 
 fn akkctl_path(config: &ConfigSource) -> Arc<str> {

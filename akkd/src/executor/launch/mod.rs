@@ -1,0 +1,8 @@
+//! One start of an agent process: its folder, its process, its streams.
+
+pub(super) mod folder;
+pub(super) mod hints;
+pub(super) mod output;
+pub(super) mod process;
+pub(super) mod spawn;
+pub(super) mod stdin;

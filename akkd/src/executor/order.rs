@@ -1,0 +1,43 @@
+//! What executors are told to do.
+
+use crate::config::AgentSpec;
+use akk_proto::conversation::PermissionPolicy;
+use akk_proto::{ConversationId, TurnId};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A turn to carry out, and everything that it takes but the prompt: that one is asked for right before it is
+/// written, see [`PromptSource`](super::PromptSource).
+#[derive(Debug, Clone)]
+pub struct TurnOrder {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The turn.
+    pub turn_id: TurnId,
+    /// The agent, as configured when the turn starts.
+    pub agent: AgentSpec,
+    /// Absolute, canonical; the agent's working directory.
+    pub workspace: PathBuf,
+    /// akkd's name for the agent session.
+    pub session: String,
+    /// The agent's own id of the session, if there is one to go on with. None: a fresh session in a fresh process,
+    /// also where an older process of the conversation still runs (its ticket may be revoked).
+    pub native_session: Option<String>,
+    /// The model, if one was asked for.
+    pub model: Option<String>,
+    /// Becomes `ALL_PROXY` and `all_proxy` of the agent.
+    pub proxy: Option<String>,
+    /// What happens to permission requests.
+    pub permissions: PermissionPolicy,
+    /// Silence after which the turn counts as stalled.
+    pub agent_timeout: Duration,
+}
+
+/// A turn that was open when akkd went down.
+#[derive(Debug, Clone)]
+pub struct RecoveredTurn {
+    /// The turn as it would be ordered now.
+    pub order: TurnOrder,
+    /// Whether cancel or close was asked for meanwhile.
+    pub cancelling: bool,
+}
