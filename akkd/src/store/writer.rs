@@ -229,7 +229,9 @@ fn index_words(tx: &Connection, words: &[(i64, String)]) -> Result<(), StoreErro
         return Ok(());
     }
     tx.execute_batch("SAVEPOINT words")?;
-    match messages::add_words(tx, words) {
+    // FTS5 writes what it gathered when a savepoint begins; without one its faults would fail the whole COMMIT.
+    let flush = || Ok(tx.execute_batch("SAVEPOINT flush; RELEASE flush")?);
+    match messages::add_words(tx, words).and_then(|()| flush()) {
         Err(error) if error.is_of_the_disk() || tx.is_autocommit() => return Err(error),
         Err(error) => {
             tracing::error!(%error, "messages could not be added to the search");
@@ -267,8 +269,8 @@ where
     }
 
     fn answer(self: Box<Self>, fate: Result<(), StoreError>) {
-        let value = fate.and_then(|()| self.value.ok_or(StoreError::Closed));
-        let _ = self.reply.send(value);
+        let Self { value, reply, .. } = *self;
+        let _ = reply.send(fate.and_then(|()| value.ok_or(StoreError::Closed)));
     }
 }
 
@@ -288,5 +290,92 @@ impl super::Store {
     /// Queues a job; waits while the queue is full.
     pub(super) async fn order(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         self.inner.queue.send(Order::Write(job)).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreError;
+    use crate::store::Store;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Notes a call of this name; its method has `bytes` bytes.
+    async fn note(store: &Store, name: &str, bytes: usize, runs: &Arc<AtomicU32>) -> Result<(), StoreError> {
+        let (name, method, runs) = (name.to_owned(), "x".repeat(bytes), runs.clone());
+        store
+            .write(move |tx, _| {
+                runs.fetch_add(1, Ordering::Relaxed);
+                tx.execute("INSERT INTO requests (id, method, conversation) VALUES (?1, ?2, '')", (&name, &method))?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn noted(store: &Store) -> Vec<String> {
+        let names = store.read(|conn| {
+            let mut statement = conn.prepare("SELECT id FROM requests ORDER BY id")?;
+            let names = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(names)
+        });
+        names.await.unwrap()
+    }
+
+    /// SQLite's own limit of pages answers as a full disk does.
+    async fn limit_pages(store: &Store, pages: u32) {
+        store
+            .write(move |tx, _| {
+                let sql = format!("PRAGMA max_page_count = {pages}");
+                Ok(tx.query_row(&sql, [], |_| Ok(()))?)
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_tried_again_with_the_reserve_and_then_fails_the_whole_group() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("akk.db")).unwrap();
+        let reserve = home.path().join("akk.reserve");
+        let (small, big) = (Arc::default(), Arc::default());
+        limit_pages(&store, 60).await;
+        assert!(reserve.exists());
+
+        let (first, second) = tokio::join!(note(&store, "a", 10, &small), note(&store, "b", 1 << 20, &big));
+
+        assert_eq!(second, Err(StoreError::Full));
+        assert_eq!(big.load(Ordering::Relaxed), 2, "once more with what was reserved");
+        assert!(!reserve.exists());
+        // The first was alone, or it shared the fate of the second: whoever was answered `Ok` is there.
+        let answered: Vec<String> = if first.is_ok() { vec!["a".into()] } else { Vec::new() };
+        assert_eq!(noted(&store).await, answered);
+
+        note(&store, "c", 10, &small).await.unwrap();
+        limit_pages(&store, 1_000_000).await;
+        note(&store, "d", 1 << 20, &big).await.unwrap();
+        assert!(noted(&store).await.ends_with(&["c".into(), "d".into()]));
+    }
+
+    #[tokio::test]
+    async fn a_defect_in_one_job_fails_that_job_only() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("akk.db")).unwrap();
+        let runs = Arc::default();
+        let (a, b, again) =
+            tokio::join!(note(&store, "a", 1, &runs), note(&store, "b", 1, &runs), note(&store, "a", 1, &runs));
+        assert_eq!((a, b), (Ok(()), Ok(())));
+        assert!(matches!(again, Err(StoreError::Defect { .. })), "{again:?}");
+        assert_eq!(noted(&store).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write_and_a_failed_read_gives_its_place_back() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("akk.db")).unwrap();
+        for _ in 0..10 {
+            let written = store.read(|conn| Ok(conn.execute("DELETE FROM requests", [])?)).await;
+            assert!(matches!(written, Err(StoreError::ReadOnly { .. })), "{written:?}");
+        }
+        assert_eq!(noted(&store).await, Vec::<String>::new());
     }
 }
