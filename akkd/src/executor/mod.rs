@@ -1,5 +1,6 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
+mod acpx;
 mod context;
 mod launch;
 mod ledger;

@@ -69,6 +69,8 @@ pub enum Seen {
         /// `session/request_permission` needs.
         params: Value,
     },
+    /// acpx hands the prompt to the agent. Only from source `Acpx`.
+    PromptSent,
     /// Something odd, or a warning of the agent; redacted, 400 characters at most, 20 in a turn at most.
     Notice(String),
     /// Nothing to act upon.
@@ -216,7 +218,7 @@ impl StreamReader {
             // Our own prompt, told back to us.
             let id = head.split("\"id\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
             self.called(id.unwrap_or_default().trim_matches('"'), "session/prompt", None);
-            return vec![Seen::Nothing];
+            return vec![Seen::PromptSent];
         }
         if head.contains("\"session/update\"") && head.contains("agent_") && !self.replaying {
             self.turn.activity = true;
@@ -254,6 +256,7 @@ impl StreamReader {
                     let to: Option<UpdateParams<'_>> = wire::parse(params);
                     self.session = to.and_then(|p| word(p.session_id, MAX_ID_CHARS));
                     self.replaying = false;
+                    return vec![Seen::PromptSent];
                 }
                 _ => {}
             }
