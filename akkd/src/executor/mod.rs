@@ -1,11 +1,13 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
+mod acp;
 mod acpx;
 mod context;
 mod launch;
 mod ledger;
 pub mod model;
 mod order;
+mod shared;
 pub mod stream;
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,5 @@
+//! The Agent Client Protocol, spoken to an agent directly.
+
+mod permission;
+mod verdict;
+mod wire;
