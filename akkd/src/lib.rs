@@ -7,6 +7,6 @@ pub mod conversation;
 pub mod delivery;
 pub mod executor;
 pub mod logging;
-pub mod socket;
 pub mod platform;
+pub mod socket;
 pub mod store;

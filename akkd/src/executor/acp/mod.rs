@@ -1,5 +1,5 @@
 //! The Agent Client Protocol, spoken to an agent directly.
 
 mod permission;
-mod verdict;
+pub(super) mod verdict;
 mod wire;

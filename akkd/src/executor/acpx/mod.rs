@@ -8,4 +8,3 @@ mod command;
 #[cfg(test)]
 mod testing;
 mod verdict;
-mod watch;

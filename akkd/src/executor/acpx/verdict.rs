@@ -1,21 +1,20 @@
 //! What a turn through acpx came to. Pure.
 
 use super::answer::acpx_code;
+use crate::executor::acp::verdict::{of_answer, refused, sentence};
 use crate::executor::stream::{self, ACPX_RECORD, RpcError, Seen, StreamReader};
 use akk_core::{Ended, How, redact};
 use akk_proto::event::Exit;
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// Longest reason, in characters.
-const MAX_REASON_CHARS: usize = 400;
 /// Longest tail of stderr that is told, in characters.
 const MAX_TRACE_CHARS: usize = 2000;
 
 /// The last word about a turn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum LastWord {
     /// The agent answered the prompt.
-    Answered(Result<String, RpcError>),
+    Answered(Result<Value, RpcError>),
     /// acpx says that there will be no answer.
     GaveUp(RpcError),
 }
@@ -25,11 +24,7 @@ impl LastWord {
     pub(super) fn of(seen: &Seen) -> Option<Self> {
         let Seen::Response { id, outcome } = seen else { return None };
         match (id.as_str(), outcome) {
-            ("session/prompt", Ok(result)) => {
-                let reason = result.get("stopReason").and_then(serde_json::Value::as_str).unwrap_or("end_turn");
-                Some(Self::Answered(Ok(reason.to_owned())))
-            }
-            ("session/prompt", Err(error)) => Some(Self::Answered(Err(error.clone()))),
+            ("session/prompt", outcome) => Some(Self::Answered(outcome.clone())),
             (ACPX_RECORD, Err(error)) => Some(Self::GaveUp(error.clone())),
             _ => None,
         }
@@ -92,46 +87,28 @@ pub(super) fn ended(facts: &Facts<'_>) -> Ended {
 }
 
 fn how(facts: &Facts<'_>) -> How {
-    let normal = matches!(&facts.last_word, Some(LastWord::Answered(Ok(_)))) && !facts.reader.broken();
-    if facts.stopping && !normal {
+    if let Some(LastWord::Answered(outcome)) = &facts.last_word {
+        return of_answer(outcome, facts.reader, facts.stopping);
+    }
+    if facts.stopping {
         return How::Cancelled;
     }
     let refusal = facts.reader.model_refusal().or_else(|| {
-        // stderr is acpx' own voice only when it failed before the agent did anything.
-        let silent = !normal && !facts.reader.activity_seen();
-        silent.then(|| stream::refusal_in_text(facts.stderr)).flatten()
+        // stderr is acpx' own voice as long as the agent did nothing.
+        (!facts.reader.activity_seen()).then(|| stream::refusal_in_text(facts.stderr)).flatten()
     });
-    if let Some(r) = refusal {
-        return How::ModelRefused { attempted: r.attempted, available: r.available, reason: r.reason };
-    }
-    match &facts.last_word {
-        Some(LastWord::Answered(Ok(reason))) if reason == "cancelled" => How::Cancelled,
-        Some(LastWord::Answered(Ok(_))) if facts.reader.broken() => {
-            let said = facts.reader.final_text().map(|(text, _)| text).unwrap_or_default();
-            How::Failed { reason: sentence("the agent broke off", &said) }
-        }
-        Some(LastWord::Answered(Ok(reason))) => How::Normal { stop_reason: reason.clone() },
-        Some(LastWord::Answered(Err(e))) => refused(e, facts.reader.activity_seen()),
-        Some(LastWord::GaveUp(e)) => gave_up(e, facts),
-        None if facts.handed_over || facts.reader.activity_seen() => How::Failed { reason: gone(facts.exit) },
-        None if matches!(facts.exit, Some(Exit::Code(_))) => How::CannotStart { reason: gone(facts.exit) },
-        None => How::Uncertain { reason: gone(facts.exit) },
-    }
-}
-
-/// The agent answered the prompt with an error.
-fn refused(error: &RpcError, activity: bool) -> How {
-    let reason = sentence("the agent refused the prompt", &error.message);
-    match activity {
-        true => How::Failed { reason },
-        false if stream::access_denied(error) => How::CannotStart { reason },
-        false => How::SessionLost { reason },
+    match (refusal, &facts.last_word) {
+        (Some(refusal), _) => refused(refusal),
+        (None, Some(LastWord::GaveUp(e))) => gave_up(e, facts),
+        _ if facts.handed_over || facts.reader.activity_seen() => How::Failed { reason: gone(facts.exit) },
+        _ if matches!(facts.exit, Some(Exit::Code(_))) => How::CannotStart { reason: gone(facts.exit) },
+        _ => How::Uncertain { reason: gone(facts.exit) },
     }
 }
 
 /// acpx says that there will be no answer.
 fn gave_up(error: &RpcError, facts: &Facts<'_>) -> How {
-    let reason = redact::preview(&error.message, MAX_REASON_CHARS);
+    let reason = sentence("acpx gave up", &error.message);
     let code = acpx_code(error);
     if facts.handed_over || facts.reader.activity_seen() {
         return How::Failed { reason };
@@ -146,10 +123,10 @@ fn gave_up(error: &RpcError, facts: &Facts<'_>) -> How {
 
 /// The failure of a short command before the prompt.
 pub(super) fn before_prompt(error: &RpcError, model: Option<&str>) -> Ended {
-    let reason = redact::preview(&error.message, MAX_REASON_CHARS);
-    if let Some(r) = stream::refusal_in_error(error, model) {
-        return Ended::bare(How::ModelRefused { attempted: r.attempted, available: r.available, reason: r.reason });
+    if let Some(refusal) = stream::refusal_in_error(error, model) {
+        return Ended::bare(refused(refusal));
     }
+    let reason = sentence("acpx could not prepare the session", &error.message);
     Ended::bare(match acpx_code(error) {
         Some("NO_SESSION") => How::SessionLost { reason },
         _ => How::CannotStart { reason },
@@ -162,10 +139,6 @@ fn gone(exit: Option<Exit>) -> String {
         Some(Exit::Signal(signal)) => format!("acpx was ended by signal {signal}"),
         None => "acpx ended without a result".to_owned(),
     }
-}
-
-fn sentence(start: &str, said: &str) -> String {
-    redact::preview(&format!("{start}: {said}"), MAX_REASON_CHARS)
 }
 
 fn tail(stderr: &str) -> String {

@@ -8,10 +8,11 @@ mod reader;
 mod refusal;
 mod tools;
 mod turn;
+mod watched;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use reader::{ACPX_RECORD, MAX_LINE_BYTES, RpcError, Seen, Source, StreamReader};
-pub use refusal::{Refusal, access_denied, refusal_in_error, refusal_in_text};
+pub use refusal::{Refusal, refusal_in_error, refusal_in_text};

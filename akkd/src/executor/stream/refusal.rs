@@ -48,17 +48,6 @@ pub fn refusal_in_error(error: &RpcError, setting: Option<&str>) -> Option<Refus
     }
 }
 
-/// Whether an error says that the agent does not let us in: not logged in, or over a limit of its service. Trying
-/// again by itself would not help.
-pub fn access_denied(error: &RpcError) -> bool {
-    // -32000 is `auth_required` in ACP.
-    let marked = error.data.as_ref().is_some_and(|d| d.get("authRequired").is_some());
-    let said = error.message.to_ascii_lowercase();
-    let words = ["authenticat", "unauthorized", "log in", "login", "logged out", "api key", "rate limit", "rate_limit"];
-    let limits = ["usage limit", "quota", "too many requests", "overloaded", "credit balance"];
-    error.code == -32000 || marked || words.iter().chain(&limits).any(|w| said.contains(w))
-}
-
 /// Whether `text` is the service's refusal and nothing else, as an adapter hands it through: the bare sentence, or
 /// the JSON object around it.
 pub(super) fn is_bare_refusal(text: &str) -> Option<Refusal> {
@@ -230,15 +219,6 @@ mod tests {
         let r = refusal_in_error(&set, Some("z")).unwrap();
         assert_eq!((r.attempted.as_deref(), r.available), (Some("z"), names(&["a", "b"])));
         assert_eq!(refusal_in_error(&e(-32603, "boom", None), Some("z")), None);
-    }
-
-    #[test]
-    fn an_error_that_locks_us_out_is_known() {
-        let e = |code, message: &str| RpcError { code, message: message.into(), data: None };
-        assert!(access_denied(&e(-32000, "anything")));
-        assert!(access_denied(&e(-32603, "Internal error: Please run /login")));
-        assert!(access_denied(&e(-32603, "429 Rate limit reached")));
-        assert!(!access_denied(&e(-32603, "boom")));
     }
 
     #[test]
