@@ -194,6 +194,11 @@ impl StreamReader {
         self.turn.activity
     }
 
+    /// Whether acpx handed the prompt to the agent. Only for acpx.
+    pub fn prompt_sent(&self) -> bool {
+        self.turn.prompt_sent
+    }
+
     /// Whether the agent marked the turn as broken although it may end it with `end_turn` (codex-acp:
     /// `session_info_update._meta.codex.threadStatus.type = "systemError"`). The final text then is the error.
     pub fn broken(&self) -> bool {
@@ -238,6 +243,7 @@ impl StreamReader {
             // Our own prompt, told back to us.
             let id = head.split("\"id\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
             self.called(id.unwrap_or_default().trim_matches('"'), "session/prompt", None);
+            self.turn.prompt_sent = true;
             return vec![Seen::PromptSent];
         }
         if head.contains("\"session/update\"") && head.contains("agent_") && !self.replaying {
@@ -280,6 +286,7 @@ impl StreamReader {
                     let to: Option<UpdateParams<'_>> = wire::parse(params);
                     self.session = to.and_then(|p| word(p.session_id, MAX_ID_CHARS));
                     self.replaying = false;
+                    self.turn.prompt_sent = true;
                     return vec![Seen::PromptSent];
                 }
                 _ => {}

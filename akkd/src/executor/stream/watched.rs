@@ -91,7 +91,11 @@ impl StreamReader {
                     return seen;
                 }
                 turn.found = is_prompt(message.get(), &turn.prompt);
-                if turn.found { vec![Seen::PromptSent] } else { vec![] }
+                if turn.found {
+                    return vec![Seen::PromptSent];
+                }
+                self.begin_turn();
+                vec![]
             }
             // Ends that the agent answered were told by its answer; here are those that it did not.
             ("turn_result", _, Some(TurnResult { error: Some(e) }))
@@ -145,8 +149,8 @@ mod tests {
 
     #[test]
     fn the_turn_of_another_prompt_is_not_told() {
-        let (_, seen) = watch("say something else", include_str!("../../../tests/fixtures/acpx/watch.jsonl"));
-        assert_eq!(seen, []);
+        let (r, seen) = watch("say something else", include_str!("../../../tests/fixtures/acpx/watch.jsonl"));
+        assert_eq!((seen, r.final_text(), r.prompt_sent(), r.activity_seen()), (vec![], None, false, false));
     }
 
     #[test]
