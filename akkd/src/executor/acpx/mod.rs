@@ -7,4 +7,5 @@ mod answer;
 mod command;
 #[cfg(test)]
 mod testing;
+mod turn;
 mod verdict;
