@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio_util::sync::CancellationToken;
 
 /// What all conversations' executors have in common.
 pub(super) struct Shared {
@@ -14,6 +15,8 @@ pub(super) struct Shared {
     /// Canonical.
     pub(super) launches: PathBuf,
     pub(super) hints: OutputHints,
+    /// akkd goes down: nothing is waited for any more.
+    pub(super) stopping: CancellationToken,
     running: Arc<AtomicUsize>,
 }
 
@@ -21,7 +24,7 @@ impl Shared {
     /// Prepares the folder of launches and the watcher of output files.
     pub(super) fn new(context: Context) -> io::Result<Self> {
         let launches = folder::prepare(&context.launches)?;
-        Ok(Self { context, launches, hints: OutputHints::start(), running: Arc::default() })
+        Ok(Self { context, launches, hints: OutputHints::start(), stopping: CancellationToken::new(), running: Arc::default() })
     }
 
     /// Agent processes that are followed now.

@@ -7,7 +7,6 @@ use agent_client_protocol_schema::v1::{
     NewSessionRequest, PromptRequest, RequestPermissionOutcome, RequestPermissionResponse, ResumeSessionRequest,
     SelectedPermissionOutcome, SessionConfigOptionValue, SetSessionConfigOptionRequest, TextContent,
 };
-use akk_proto::TurnId;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -69,11 +68,6 @@ pub(super) fn set(id: &str, session: &str, setting: &Setting) -> Vec<u8> {
     }
 }
 
-/// The name of a prompt: an answer that is found after a restart finds its turn and attempt by it.
-pub(super) fn prompt_id(turn: &TurnId, attempt: u32) -> String {
-    format!("prompt:{turn}:{attempt}")
-}
-
 pub(super) fn prompt(id: &str, session: &str, text: String) -> Vec<u8> {
     let request = PromptRequest::new(session.to_owned(), vec![ContentBlock::Text(TextContent::new(text))]);
     line(Some(id), "session/prompt", request)
@@ -127,7 +121,7 @@ mod tests {
         assert_eq!(said["params"], json!({ "sessionId": "s", "configId": "model", "value": "m" }));
         let said = read(&set("set:1", "s", &Setting::Model { model_id: "m".into() }));
         assert_eq!(said["method"], json!("session/set_model"));
-        let said = read(&prompt(&prompt_id(&TurnId::nth(3), 2), "s", "one\ntwo".into()));
+        let said = read(&prompt("prompt:turn-3:2", "s", "one\ntwo".into()));
         assert_eq!(said["id"], json!("prompt:turn-3:2"));
         assert_eq!(said["params"]["prompt"], json!([{ "type": "text", "text": "one\ntwo" }]));
         let said = read(&cancel("s"));

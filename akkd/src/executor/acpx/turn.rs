@@ -11,7 +11,7 @@ use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::shared::Shared;
 use crate::executor::stream::{RpcError, Seen, StreamReader};
 use crate::store::{PromptFate, PromptRow};
-use akk_core::{ExecutorReport, How, redact};
+use akk_core::{Ended, ExecutorReport, How, redact};
 use akk_proto::LaunchId;
 use akk_proto::conversation::Transport;
 use akk_proto::event::{Activity, CancelStep, Exit, SessionEnsured, SessionReached};
@@ -149,11 +149,10 @@ impl Seat {
     /// Ends the turn of a client that is gone: by its last word, else by what the session's record tells.
     async fn acpx_settle(&mut self, open: &mut OpenTurn, left: Left) -> Step<Infallible> {
         let exit = left.exit;
-        let how = match self.acpx_judge(open, &left) {
-            Some(how) => how,
+        let mut ended = match self.acpx_judge(open, &left) {
+            Some(how) => Ended::bare(how),
             None => self.acpx_look_up(open, left).await?,
         };
-        let mut ended = akk_core::Ended::bare(how);
         ended.exit = exit;
         Err(Break::Ended(Box::new(ended)))
     }
@@ -172,10 +171,10 @@ impl Seat {
     }
 
     /// Finds out from the session's record how the turn ended, or follows it there to its end.
-    async fn acpx_look_up(&mut self, open: &mut OpenTurn, left: Left) -> Step<How> {
+    async fn acpx_look_up(&mut self, open: &mut OpenTurn, left: Left) -> Step<Ended> {
         let text = self.shared.context.prompts.prompt(self.conversation.clone(), open.id().clone()).await;
         let Ok(text) = text else {
-            return Ok(How::Uncertain { reason: "acpx ended without a result, and the prompt is gone".to_owned() });
+            return Ok(uncertain("acpx ended without a result, and the prompt is gone"));
         };
         self.notice(open, "acpx ended without a result: the session's record is asked").await;
         // The client is kept aside: ending its tree would end the queue owner, which may be at work.
@@ -202,7 +201,7 @@ impl Seat {
             end_quietly(&self.shared, *watch).await;
         }
         let last_word = found?;
-        let Some(told) = told else { return Ok(How::Uncertain { reason: "acpx ended without a result".to_owned() }) };
+        let Some(told) = told else { return Ok(uncertain("acpx ended without a result")) };
         let facts = Facts {
             reader: &told,
             last_word: last_word.as_ref(),
@@ -210,11 +209,15 @@ impl Seat {
             stderr: "",
             stopping: open.cancel.is_some(),
         };
-        let how = verdict::judge(&facts);
+        let mut ended = Ended::bare(verdict::judge(&facts));
+        if let Some((text, cut)) = told.final_text() {
+            (ended.text, ended.text_truncated) = (Some(text), cut);
+        }
+        (ended.usage, ended.thoughts, ended.activity_seen) = (told.usage(), told.thoughts(), told.activity_seen());
         if let Some(client) = self.agent.as_mut().filter(|_| told.prompt_sent()) {
             client.reader.stream = told;
         }
-        Ok(how)
+        Ok(ended)
     }
 
     /// Follows the session's record until the turn's end; none when it does not tell.
@@ -314,6 +317,10 @@ impl Seat {
         end_quietly(&self.shared, *client).await;
         outcome.map(|()| said)
     }
+}
+
+fn uncertain(reason: &str) -> Ended {
+    Ended::bare(How::Uncertain { reason: reason.to_owned() })
 }
 
 /// Asks the agent of this order to stop.
