@@ -15,7 +15,6 @@ pub mod logging;
 pub mod platform;
 pub mod run;
 pub mod socket;
-
 pub mod store;
 
 pub use run::{Start, run};

@@ -75,7 +75,8 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         launches: paths.launches(),
         callback_socket: paths.callback_socket.clone(),
         timings: Timings { cancel_grace: config.current().cancel_grace, ..Timings::default() },
-    });
+    })
+    .map_err(|e| system("use the folder of launches", &e))?;
     let effects = Effects::new(conversations.clone(), executors.clone(), config.clone(), store.clone());
 
     let quit = CancellationToken::new();

@@ -1,15 +1,21 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
+mod acp;
+mod acpx;
 mod context;
-mod launch;
 mod durable;
+mod launch;
 mod ledger;
 pub mod model;
 mod order;
+mod seat;
+mod shared;
 pub mod stream;
+mod supervisor;
 #[cfg(test)]
 mod testing;
 
 pub use context::{AgentEnvironment, Context, PromptError, PromptSource, ReportError, ReportSink, Timings};
 pub use ledger::{LaunchLedger, LedgerError, LedgerFuture};
 pub use order::{RecoveredTurn, TurnOrder};
+pub use supervisor::Executors;

@@ -4,5 +4,6 @@ pub(super) mod folder;
 pub(super) mod hints;
 pub(super) mod output;
 pub(super) mod process;
+pub(super) mod running;
 pub(super) mod spawn;
 pub(super) mod stdin;

@@ -4,6 +4,7 @@ use super::folder::LaunchFolder;
 use crate::platform;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +12,8 @@ use std::time::{Duration, SystemTime};
 pub(in crate::executor) const MAX_LINE_BYTES: usize = 8 << 20;
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
+/// What is kept of a line that is too long.
+const HEAD: usize = 1 << 10;
 /// Size of stderr at which all but its tail is given back.
 const MAX_STDERR_BYTES: u64 = 1 << 20;
 /// Tail of stderr that is kept.
@@ -19,12 +22,12 @@ const STDERR_TAIL: u64 = 64 << 10;
 const GIVE_BACK_STEP: u64 = 1 << 20;
 
 /// What the output file holds next.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::executor) enum Piece {
     /// A line without its end; see [`OutputTail::line`].
     Line,
-    /// A line that was too long, with its length so far, was skipped. Said once per line.
-    TooLong,
+    /// A line that was too long was skipped: its beginning and its length in bytes.
+    TooLong { head: Vec<u8>, total: u64 },
     /// The file is shorter than what was read of it: somebody truncated it. Reading goes on at its beginning.
     Truncated,
     /// More was read, no line is complete yet. Ask again, after others had their turn.
@@ -39,14 +42,16 @@ pub(in crate::executor) struct OutputTail {
     file: File,
     /// Where the next line begins: everything before it was handed out.
     offset: u64,
-    /// What was read behind `offset` and not handed out.
+    /// What was read; `start` of it was handed out.
     buffer: Vec<u8>,
-    /// How much of `buffer` was searched for a line's end.
+    /// Where in `buffer` the next line begins.
+    start: usize,
+    /// Up to where in `buffer` the next line's end was searched for.
     searched: usize,
-    /// The line handed out last, as a range of `buffer`, still to be dropped.
-    handed: usize,
-    /// Whether the rest of a line that is too long is being skipped.
-    skipping: bool,
+    /// Where in `buffer` the line lies that was handed out last.
+    line: Range<usize>,
+    /// The line that is too long and being skipped: its beginning and its length so far.
+    skipping: Option<(Vec<u8>, u64)>,
     /// Up to where blocks were given back.
     given_back: u64,
     can_give_back: bool,
@@ -62,9 +67,10 @@ impl OutputTail {
             file: folder.open_output(&folder.out())?,
             offset,
             buffer: Vec::new(),
+            start: 0,
             searched: 0,
-            handed: 0,
-            skipping: false,
+            line: 0..0,
+            skipping: None,
             // What lies before the offset of a former akkd was given back by it, or is now.
             given_back: 0,
             can_give_back: true,
@@ -76,10 +82,9 @@ impl OutputTail {
         self.offset
     }
 
-    /// The line that [`Piece::Line`] announced, until [`next`](Self::next) is called again.
+    /// The line that [`Piece::Line`] announced, without its end, until [`next`](Self::next) is called again.
     pub(in crate::executor) fn line(&self) -> &[u8] {
-        let line = self.buffer.get(..self.handed).unwrap_or_default();
-        line.strip_suffix(b"\n").unwrap_or(line)
+        self.buffer.get(self.line.clone()).unwrap_or_default()
     }
 
     /// The next piece. Reads a chunk at most.
@@ -87,23 +92,21 @@ impl OutputTail {
     /// # Errors
     /// The disk refuses.
     pub(in crate::executor) fn next(&mut self) -> io::Result<Piece> {
-        self.drop_handed();
         if let Some(at) = self.buffer[self.searched..].iter().position(|b| *b == b'\n') {
-            let end = self.searched + at + 1;
-            self.offset += end as u64;
-            self.handed = end;
-            if std::mem::take(&mut self.skipping) {
-                return Ok(Piece::More);
-            }
-            return Ok(Piece::Line);
+            let end = self.searched + at;
+            self.line = self.start..end;
+            let length = (end + 1 - self.start) as u64;
+            self.offset += length;
+            (self.start, self.searched) = (end + 1, end + 1);
+            return Ok(match self.skipping.take() {
+                Some((head, before)) => Piece::TooLong { head, total: before + length },
+                None => Piece::Line,
+            });
         }
+        self.drop_handed();
         self.searched = self.buffer.len();
-        if self.skipping {
+        if self.skipping.is_some() || self.buffer.len() > MAX_LINE_BYTES {
             self.skip_buffer();
-        } else if self.buffer.len() > MAX_LINE_BYTES {
-            self.skipping = true;
-            self.skip_buffer();
-            return Ok(Piece::TooLong);
         }
         self.read_chunk()
     }
@@ -119,7 +122,7 @@ impl OutputTail {
         }
         if self.file.metadata()?.len() < from {
             self.buffer = Vec::new();
-            (self.offset, self.searched, self.skipping, self.given_back) = (0, 0, false, 0);
+            (self.offset, self.searched, self.skipping, self.given_back) = (0, 0, None, 0);
             return Ok(Piece::Truncated);
         }
         // Idle agents are many and cost nothing.
@@ -128,25 +131,38 @@ impl OutputTail {
     }
 
     fn drop_handed(&mut self) {
-        let handed = std::mem::take(&mut self.handed);
-        if handed > 0 {
-            self.buffer.drain(..handed);
-            self.searched = 0;
-        }
+        self.buffer.drain(..self.start);
+        (self.start, self.searched, self.line) = (0, self.searched - self.start, 0..0);
     }
 
     /// Skipped bytes count as handed out, so that they need not be read again after a restart: what follows up to
     /// the line's end is junk then as it is now.
     fn skip_buffer(&mut self) {
-        self.offset += self.buffer.len() as u64;
+        let skipped = self.buffer.len() as u64;
+        let head = &self.buffer[..self.buffer.len().min(HEAD)];
+        self.skipping.get_or_insert_with(|| (head.to_vec(), 0)).1 += skipped;
+        self.offset += skipped;
         self.buffer = Vec::new();
         self.searched = 0;
     }
 
-    /// The last line that has no end: after the process has ended it is all that will come. None when there is none.
-    pub(in crate::executor) fn unfinished(&self) -> Option<&[u8]> {
-        let rest = self.buffer.get(self.handed..).unwrap_or_default();
-        (!rest.is_empty() && !self.skipping).then_some(rest)
+    /// The last line, which has no end: after the process has ended it is all that will come. None when there is none.
+    pub(in crate::executor) fn take_unfinished(&mut self) -> Option<Vec<u8>> {
+        self.drop_handed();
+        if self.buffer.is_empty() || self.skipping.is_some() {
+            return None;
+        }
+        self.offset += self.buffer.len() as u64;
+        self.searched = 0;
+        Some(std::mem::take(&mut self.buffer))
+    }
+
+    /// The file's size.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(in crate::executor) fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 
     /// Bytes that wait to be read.
@@ -154,7 +170,7 @@ impl OutputTail {
     /// # Errors
     /// The disk refuses.
     pub(in crate::executor) fn backlog(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len().saturating_sub(self.offset + self.buffer.len() as u64))
+        Ok(self.file.metadata()?.len().saturating_sub(self.offset + (self.buffer.len() - self.start) as u64))
     }
 
     /// How long ago the file was last written to, by the wall clock; zero when the clock went back.
@@ -238,10 +254,14 @@ mod tests {
         assert!(drain(&mut tail).is_empty());
         f.child.write_all(b"one\ntw").unwrap();
         assert_eq!(drain(&mut tail), ["one"]);
-        assert_eq!((tail.offset(), tail.unfinished()), (4, Some(b"tw".as_slice())));
+        assert_eq!(tail.offset(), 4);
         f.child.write_all(b"o\n\nthree\n").unwrap();
         assert_eq!(drain(&mut tail), ["two", "", "three"]);
-        assert_eq!((tail.offset(), tail.unfinished(), tail.backlog().unwrap()), (15, None, 0));
+        assert_eq!((tail.offset(), tail.take_unfinished(), tail.backlog().unwrap()), (15, None, 0));
+        f.child.write_all(b"no end").unwrap();
+        assert!(drain(&mut tail).is_empty());
+        assert_eq!(tail.take_unfinished().as_deref(), Some(b"no end".as_slice()));
+        assert_eq!((tail.offset(), tail.take_unfinished()), (21, None));
     }
 
     #[test]
@@ -269,13 +289,16 @@ mod tests {
         loop {
             match tail.next().unwrap() {
                 Piece::Line => seen.push(String::from_utf8_lossy(tail.line()).into_owned()),
-                Piece::TooLong => seen.push("too long".into()),
+                Piece::TooLong { head, total } => {
+                    assert!(head.iter().all(|b| *b == b'x') && head.len() == HEAD);
+                    seen.push(format!("{total} bytes"));
+                }
                 Piece::End => break,
                 _ => {}
             }
             largest = largest.max(tail.buffer.capacity());
         }
-        assert_eq!(seen, ["before", "too long", "after"]);
+        assert_eq!(seen, ["before", "31457281 bytes", "after"]);
         assert!(largest <= 3 * MAX_LINE_BYTES, "{largest}");
         assert!(tail.buffer.capacity() <= CHUNK, "{}", tail.buffer.capacity());
     }

@@ -6,9 +6,10 @@ use crate::store::{PromptFate, PromptRow};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe::{OpenOptions, Sender};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Lines that may wait behind a prompt that is being written. They are small: answers and cancels.
@@ -24,8 +25,27 @@ pub(in crate::executor) struct AgentStdin {
 
 #[derive(Debug)]
 enum Line {
-    Plain(Vec<u8>),
-    Prompt(Vec<u8>, PromptRow),
+    Plain(Vec<u8>, Option<oneshot::Sender<()>>),
+    Prompt(Vec<u8>, PromptRow, PromptProgress),
+}
+
+/// How far a prompt came that is being written, at this moment.
+#[derive(Debug, Clone, Default)]
+pub(in crate::executor) struct PromptProgress(Arc<AtomicU8>);
+
+impl PromptProgress {
+    fn set(&self, fate: PromptFate) {
+        self.0.store(u8::from(fate != PromptFate::Accepted) + u8::from(fate == PromptFate::Written), Ordering::Release);
+    }
+
+    /// `Accepted`, `Finishing` or `Written`.
+    pub(in crate::executor) fn fate(&self) -> PromptFate {
+        match self.0.load(Ordering::Acquire) {
+            0 => PromptFate::Accepted,
+            1 => PromptFate::Finishing,
+            _ => PromptFate::Written,
+        }
+    }
 }
 
 /// What became of a prompt, or of the whole stream.
@@ -56,12 +76,18 @@ impl AgentStdin {
     /// Queues one line, which ends in a line feed. False when the agent takes none any more: it is dead, or it
     /// reads nothing and too much waits already.
     pub(in crate::executor) fn line(&self, line: Vec<u8>) -> bool {
-        self.lines.try_send(Line::Plain(line)).is_ok()
+        self.lines.try_send(Line::Plain(line, None)).is_ok()
+    }
+
+    /// The same, with an answer once it was written; the answer fails when it never will be.
+    pub(in crate::executor) fn acknowledged_line(&self, line: Vec<u8>) -> Option<oneshot::Receiver<()>> {
+        let (tell, written) = oneshot::channel();
+        self.lines.try_send(Line::Plain(line, Some(tell))).ok().map(|()| written)
     }
 
     /// Queues a prompt. `row` is recorded as `finishing` before the last two bytes of `line` and as `written` after.
-    pub(in crate::executor) fn prompt(&self, line: Vec<u8>, row: PromptRow) -> bool {
-        self.lines.try_send(Line::Prompt(line, row)).is_ok()
+    pub(in crate::executor) fn prompt(&self, line: Vec<u8>, row: PromptRow, progress: PromptProgress) -> bool {
+        self.lines.try_send(Line::Prompt(line, row, progress)).is_ok()
     }
 
     /// Whether everything queued was written.
@@ -93,8 +119,14 @@ async fn write_all(
 ) {
     while let Some(line) = waiting.recv().await {
         let said = match line {
-            Line::Plain(line) => fifo.write_all(&line).await.map(|()| None),
-            Line::Prompt(line, row) => write_prompt(&mut fifo, line, row, ledger.as_ref()).await.map(Some),
+            Line::Plain(line, tell) => fifo.write_all(&line).await.map(|()| {
+                // Whether somebody still waits for that makes no difference.
+                tell.map(|tell| tell.send(()));
+                None
+            }),
+            Line::Prompt(line, row, progress) => {
+                write_prompt(&mut fifo, line, row, &progress, ledger.as_ref()).await.map(Some)
+            }
         };
         // An error here means that nobody listens any more; then this task is about to be ended.
         match said {
@@ -110,6 +142,7 @@ async fn write_prompt(
     fifo: &mut Sender,
     line: Vec<u8>,
     row: PromptRow,
+    progress: &PromptProgress,
     ledger: &dyn LaunchLedger,
 ) -> io::Result<Written> {
     let held_back = line.len().saturating_sub(2);
@@ -117,8 +150,10 @@ async fn write_prompt(
     if let Err(error) = ledger.prompt_put(PromptRow { fate: PromptFate::Finishing, ..row.clone() }).await {
         return Ok(Written::NotRecorded(error.to_string()));
     }
+    progress.set(PromptFate::Finishing);
     // Two bytes are far below PIPE_BUF: both are written in one go, or none.
     fifo.write_all(&line[held_back..]).await?;
+    progress.set(PromptFate::Written);
     drop(line);
     if let Err(error) = ledger.prompt_put(PromptRow { fate: PromptFate::Written, ..row }).await {
         // A crash now would find `finishing`: unknown, which is the careful side.
@@ -178,7 +213,7 @@ mod tests {
         let mut f = Fixture::new();
         f.ledger.hold_prompts();
         let mut stdin = f.stdin();
-        assert!(stdin.prompt(b"{\"prompt\":1}\n".to_vec(), row()));
+        assert!(stdin.prompt(b"{\"prompt\":1}\n".to_vec(), row(), PromptProgress::default()));
         assert_eq!(f.read(11), b"{\"prompt\":1");
         f.ledger.wait_for_held_prompt().await;
         assert_eq!(rustix::io::ioctl_fionread(&f.agent).unwrap(), 0);
@@ -194,7 +229,7 @@ mod tests {
         let mut stdin = f.stdin();
         let mut big = vec![b'x'; 5 << 20];
         big.extend(b"}\n");
-        assert!(stdin.prompt(big.clone(), row()));
+        assert!(stdin.prompt(big.clone(), row(), PromptProgress::default()));
         assert!(stdin.line(b"cancel\n".to_vec()));
         assert!(tokio::time::timeout(Duration::from_millis(50), stdin.written()).await.is_err());
         assert!(f.ledger.fates().is_empty());
@@ -209,7 +244,7 @@ mod tests {
         let f = Fixture::new();
         f.ledger.refuse("disk full");
         let mut stdin = f.stdin();
-        assert!(stdin.prompt(b"{}\n".to_vec(), row()));
+        assert!(stdin.prompt(b"{}\n".to_vec(), row(), PromptProgress::default()));
         assert_eq!(stdin.written().await, Written::NotRecorded("the store failed: disk full".into()));
         assert_eq!(rustix::io::ioctl_fionread(&f.agent).unwrap(), 1);
     }

@@ -1,0 +1,503 @@
+//! A launch while its process runs, and until the last of its output is read.
+
+use super::folder::LaunchFolder;
+use super::hints::Hint;
+use super::output::{MAX_LINE_BYTES, OutputTail, Piece, bound_stderr};
+use super::process::{AgentProcess, LAUNCH_VARIABLE};
+use super::spawn::{SpawnError, Stdio3, spawn};
+use super::stdin::{AgentStdin, Written};
+use crate::executor::TurnOrder;
+use crate::executor::ledger::LedgerError;
+use crate::executor::shared::{Counted, Shared};
+use crate::executor::stream::{Seen, Source, StreamReader};
+use crate::platform::ProcessIdentity;
+use crate::store::{Checkpoint, LaunchRow, LaunchState};
+use akk_core::redact;
+use akk_proto::conversation::Transport;
+use akk_proto::event::Exit;
+use akk_proto::{LaunchId, Timestamp, TurnId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Unread output at which the agent is held back, and below which it goes on.
+const HOLD_BACK_AT: u64 = 64 << 20;
+const GO_ON_AT: u64 = 4 << 20;
+/// Largest output file where read blocks cannot be given back to the disk.
+const MAX_STUCK: u64 = 1 << 30;
+/// Output after which a checkpoint is due although nothing was reported.
+const CHECKPOINT_EVERY: u64 = 4 << 20;
+/// What is told of stderr, in characters.
+const MAX_TRACE_CHARS: usize = 2000;
+
+/// What adoption needs to know of a launch. Stored, so only ever added to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::executor) struct LaunchFacts {
+    /// How it is spoken to.
+    pub(in crate::executor) transport: Transport,
+    /// The command line's words, redacted.
+    pub(in crate::executor) command: Vec<String>,
+    /// Digest of command, environment and workspace: whether a turn would start the same.
+    pub(in crate::executor) recipe: String,
+    /// How long it is kept without a turn, in milliseconds.
+    pub(in crate::executor) warm_ms: u64,
+    /// The agent session in it, once there is one.
+    pub(in crate::executor) session: Option<SessionFacts>,
+}
+
+/// The agent session in a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::executor) struct SessionFacts {
+    /// The agent's own id.
+    pub(in crate::executor) id: String,
+    /// `configOptions` and `models` as the agent told them last.
+    pub(in crate::executor) settings: Value,
+}
+
+/// The reader's whole state at a checkpoint. Stored, so only ever added to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::executor) struct Reader {
+    pub(in crate::executor) stream: StreamReader,
+    /// The turn whose prompt was begun here and has not ended.
+    pub(in crate::executor) turn: Option<TurnId>,
+    /// Activities of this turn that were told.
+    pub(in crate::executor) told: u32,
+    /// Turns that ended in this process.
+    pub(in crate::executor) turns: u32,
+}
+
+impl Reader {
+    fn new(transport: Transport) -> Self {
+        let source = if transport == Transport::Acp { Source::Agent } else { Source::Acpx };
+        Self { stream: StreamReader::new(source), turn: None, told: 0, turns: 0 }
+    }
+
+    /// A prompt is about to be begun.
+    pub(in crate::executor) fn begin(&mut self, turn: &TurnId) {
+        self.stream.begin_turn();
+        self.turn = Some(turn.clone());
+        self.told = 0;
+    }
+}
+
+/// What a launch has as its stdin.
+#[derive(Debug)]
+pub(in crate::executor) enum StdinOf<'a> {
+    /// A FIFO that is written to as long as it runs.
+    Fifo,
+    /// A file with the prompt.
+    Prompt(&'a [u8]),
+}
+
+/// Something that a launch did.
+#[derive(Debug)]
+pub(in crate::executor) enum Happening {
+    /// A line of output, and what it means.
+    Seen(Vec<Seen>),
+    /// It ended, and everything that it had said before was seen. Said once.
+    Exited(Option<Exit>),
+    /// What became of something that was written to it.
+    Written(Written),
+    /// It cannot be followed any further: why.
+    Lost(String),
+}
+
+/// Why a launch could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::executor) enum StartError {
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("the launch folder cannot be made: {0}")]
+    Folder(io::Error),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the agent process cannot be followed: {0}")]
+    Process(io::Error),
+}
+
+/// A launch whose process runs, or whose output is not read to its end.
+pub(in crate::executor) struct Running {
+    pub(in crate::executor) launch_id: LaunchId,
+    pub(in crate::executor) facts: LaunchFacts,
+    pub(in crate::executor) process: AgentProcess,
+    pub(in crate::executor) reader: Reader,
+    /// None for a one-shot client, and where nobody reads any more.
+    pub(in crate::executor) stdin: Option<AgentStdin>,
+    /// When output was read last, or as long ago as the file says at adoption.
+    pub(in crate::executor) last_output: Instant,
+    folder: LaunchFolder,
+    tail: OutputTail,
+    hint: Hint,
+    /// Whether everything there is was read.
+    drained: bool,
+    /// Where output ends, once the process ended.
+    output_end: Option<u64>,
+    exit_told: bool,
+    /// Up to where output need not be read again.
+    durable: u64,
+    _counted: Counted,
+}
+
+impl Running {
+    /// Records a launch for `order` and starts it.
+    pub(in crate::executor) async fn launch(
+        shared: &Shared,
+        order: &TurnOrder,
+        argv: &[String],
+        stdin: StdinOf<'_>,
+    ) -> Result<Self, StartError> {
+        Self::launch_as(shared, LaunchId::new(uuid::Uuid::now_v7()), order, argv, stdin).await
+    }
+
+    /// The same under an id that was recorded before.
+    pub(in crate::executor) async fn launch_as(
+        shared: &Shared,
+        launch_id: LaunchId,
+        order: &TurnOrder,
+        argv: &[String],
+        stdin: StdinOf<'_>,
+    ) -> Result<Self, StartError> {
+        let ticket = hex::encode(rand::random::<[u8; 32]>());
+        let mut environment = (shared.context.environment)(order);
+        let facts = LaunchFacts {
+            transport: order.agent.transport,
+            command: redacted(argv),
+            recipe: recipe(argv, &environment, order),
+            warm_ms: order.agent.warm.as_millis() as u64,
+            session: None,
+        };
+        environment.extend(
+            [
+                ("AKK_CONVERSATION", order.conversation_id.to_string()),
+                ("AKK_TICKET", ticket.clone()),
+                ("AKK_CALLBACK_SOCKET", shared.context.callback_socket.to_string_lossy().into_owned()),
+                (LAUNCH_VARIABLE, launch_id.to_string()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        let folder = LaunchFolder::of(&shared.launches, &launch_id);
+        let reader = Reader::new(order.agent.transport);
+        let row = LaunchRow {
+            launch_id: launch_id.clone(),
+            conversation_id: order.conversation_id.clone(),
+            facts: serde_json::to_value(&facts).unwrap_or_default(),
+            state: LaunchState::Starting,
+            identity: None,
+            ticket_hash: hex::encode(Sha256::digest(ticket.as_bytes())),
+            created_at: Timestamp::from(jiff::Timestamp::now()),
+            offset: 0,
+            reader: Value::Null,
+        };
+        shared.context.ledger.launch_begin(row).await?;
+        let start = || -> Result<_, StartError> {
+            folder.create().map_err(StartError::Folder)?;
+            let stdio = Stdio3 {
+                stdin: match stdin {
+                    StdinOf::Fifo => folder.make_fifo(),
+                    StdinOf::Prompt(text) => folder.make_prompt(text),
+                }
+                .map_err(StartError::Folder)?,
+                stdout: folder.make_output(&folder.out()).map_err(StartError::Folder)?,
+                stderr: folder.make_output(&folder.err()).map_err(StartError::Folder)?,
+            };
+            // Our own end, while the one that the child gets still counts as a reader.
+            let fifo = match stdin {
+                StdinOf::Fifo => {
+                    Some(AgentStdin::open(&folder.fifo(), shared.context.ledger.clone()).map_err(StartError::Folder)?)
+                }
+                StdinOf::Prompt(_) => None,
+            };
+            let tail = OutputTail::open(&folder, 0).map_err(StartError::Folder)?;
+            let child = spawn(argv, environment, &order.workspace, stdio)?;
+            let process = AgentProcess::of_child(&launch_id, child).map_err(StartError::Process)?;
+            Ok((fifo, tail, process))
+        };
+        match start() {
+            Ok((stdin, tail, process)) => {
+                let hint = shared.hints.watch(&folder.out());
+                let identity = serde_json::to_value(process.identity()).unwrap_or_default();
+                let running = Self {
+                    launch_id: launch_id.clone(),
+                    facts,
+                    process,
+                    reader,
+                    stdin,
+                    last_output: Instant::now(),
+                    folder,
+                    tail,
+                    hint,
+                    drained: false,
+                    output_end: None,
+                    exit_told: false,
+                    durable: 0,
+                    _counted: shared.count(),
+                };
+                // Should this fail, a successor finds the process by its stdin.
+                if let Err(error) = shared.context.ledger.launch_live(launch_id, identity).await {
+                    tracing::warn!(%error, "a launch could not be recorded as live");
+                }
+                Ok(running)
+            }
+            Err(error) => {
+                folder.remove();
+                if let Err(error) = shared.context.ledger.launch_gone(launch_id).await {
+                    tracing::warn!(%error, "a launch that did not start could not be recorded as gone");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds the process of `row` again, alive or not, and goes on reading where a former akkd stopped.
+    pub(in crate::executor) fn adopt(
+        shared: &Shared,
+        row: &LaunchRow,
+        identity: ProcessIdentity,
+    ) -> Result<Self, StartError> {
+        let folder = LaunchFolder::of(&shared.launches, &row.launch_id);
+        let facts: LaunchFacts = serde_json::from_value(row.facts.clone())
+            .map_err(|e| StartError::Process(io::Error::other(format!("its record cannot be read: {e}"))))?;
+        let reader = match &row.reader {
+            Value::Null => Reader::new(facts.transport),
+            state => serde_json::from_value(state.clone())
+                .map_err(|e| StartError::Process(io::Error::other(format!("its reader cannot be read: {e}"))))?,
+        };
+        // The hint is asked for before the file is looked at, so that nothing falls in between.
+        let hint = shared.hints.watch(&folder.out());
+        let tail = OutputTail::open(&folder, row.offset).map_err(StartError::Folder)?;
+        let process = AgentProcess::find(&row.launch_id, identity).map_err(StartError::Process)?;
+        let stdin = if facts.transport == Transport::Acp && !process.has_ended() {
+            AgentStdin::open(&folder.fifo(), shared.context.ledger.clone())
+                .inspect_err(|error| tracing::warn!(launch = %row.launch_id, %error, "nobody reads the FIFO any more"))
+                .ok()
+        } else {
+            None
+        };
+        let silent = tail.silent_for();
+        Ok(Self {
+            launch_id: row.launch_id.clone(),
+            facts,
+            process,
+            reader,
+            stdin,
+            last_output: Instant::now().checked_sub(silent).unwrap_or_else(Instant::now),
+            folder,
+            tail,
+            hint,
+            drained: false,
+            output_end: None,
+            exit_told: false,
+            durable: row.offset,
+            _counted: shared.count(),
+        })
+    }
+
+    /// What it does next. `scan`: how often the output is looked at should hints fail; only for an open turn. May be
+    /// dropped and called again. After [`Happening::Exited`] and [`Happening::Lost`] nothing comes any more.
+    pub(in crate::executor) async fn next(&mut self, scan: Option<Duration>) -> Happening {
+        loop {
+            while !self.drained {
+                match self.read() {
+                    Ok(Some(seen)) => return Happening::Seen(seen),
+                    Ok(None) => {}
+                    Err(error) => return self.lost(&format!("its output cannot be read: {error}")).await,
+                }
+                if self.tail.stuck() > MAX_STUCK {
+                    return self.lost("it wrote more output than can be kept").await;
+                }
+                // A flood must not keep others waiting.
+                tokio::task::yield_now().await;
+            }
+            if self.output_end.is_some() {
+                if self.exit_told {
+                    return std::future::pending().await;
+                }
+                self.exit_told = true;
+                return Happening::Exited(self.process.exited().await);
+            }
+            let (process, stdin, hint) = (&mut self.process, &mut self.stdin, &self.hint);
+            tokio::select! {
+                () = hint.grown() => self.drained = false,
+                _ = process.exited() => {
+                    // What descends from it may write for ever; what it wrote itself is there now.
+                    self.output_end = Some(self.tail.size().unwrap_or(0));
+                    self.drained = false;
+                }
+                written = written(stdin) => return Happening::Written(written),
+                () = pause(scan) => {
+                    self.drained = false;
+                    if let Err(error) = bound_stderr(&self.folder)
+                        && error.kind() != io::ErrorKind::Unsupported
+                    {
+                        tracing::warn!(%error, "stderr of an agent cannot be bounded");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a piece: what it means, if it means something.
+    fn read(&mut self) -> io::Result<Option<Vec<Seen>>> {
+        let piece = self.tail.next()?;
+        if piece != Piece::End {
+            self.last_output = Instant::now();
+        }
+        match piece {
+            Piece::Line => return Ok(Some(self.reader.stream.feed(self.tail.line()))),
+            Piece::TooLong { head, total } => {
+                return Ok(Some(self.reader.stream.feed_oversized(&head, total)));
+            }
+            Piece::Truncated => {
+                self.durable = 0;
+                let text = "output_truncated: the agent's output file was cut; reading goes on at its beginning";
+                return Ok(Some(vec![Seen::Notice(text.to_owned())]));
+            }
+            Piece::More => self.guard_backlog()?,
+            Piece::End => {
+                self.guard_backlog()?;
+                self.drained = true;
+            }
+        }
+        if let Some(end) = self.output_end
+            && (self.drained || self.tail.offset() >= end)
+        {
+            self.drained = true;
+            if let Some(last) = self.tail.take_unfinished() {
+                let seen = self.reader.stream.feed(&last);
+                return Ok(Some(seen));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn lost(&mut self, why: &str) -> Happening {
+        if self.exit_told {
+            return std::future::pending().await;
+        }
+        self.exit_told = true;
+        Happening::Lost(why.to_owned())
+    }
+
+    /// Holds the agent back while too much of its output waits to be read.
+    pub(in crate::executor) fn guard_backlog(&mut self) -> io::Result<()> {
+        let backlog = self.tail.backlog()?;
+        if backlog > HOLD_BACK_AT {
+            self.process.hold_back()?;
+        } else if backlog < GO_ON_AT {
+            self.process.go_on()?;
+        }
+        Ok(())
+    }
+
+    /// How far output was read, and the reader's state there.
+    pub(in crate::executor) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            launch_id: self.launch_id.clone(),
+            offset: self.tail.offset(),
+            reader: serde_json::to_value(&self.reader).unwrap_or_default(),
+        }
+    }
+
+    /// Whether much was read since the last checkpoint.
+    pub(in crate::executor) fn checkpoint_due(&self) -> bool {
+        self.tail.offset() >= self.durable + CHECKPOINT_EVERY
+    }
+
+    /// `offset` is durable as the place to read on from.
+    pub(in crate::executor) fn checkpointed(&mut self, offset: u64) {
+        self.durable = offset;
+        self.tail.give_back(offset);
+    }
+
+    /// Writes a line to it. False when it takes none.
+    pub(in crate::executor) fn write(&self, line: Vec<u8>) -> bool {
+        self.stdin.as_ref().is_some_and(|stdin| stdin.line(line))
+    }
+
+    /// What it printed last on stderr: redacted, cut; none when that is nothing.
+    pub(in crate::executor) fn trace(&self) -> Option<String> {
+        let tail = redact::redact(&self.folder.stderr_tail(8 << 10));
+        let tail = tail.trim();
+        let skip = tail.chars().count().saturating_sub(MAX_TRACE_CHARS);
+        (!tail.is_empty()).then(|| tail.chars().skip(skip).collect())
+    }
+
+    /// The last `max` bytes that it printed on stdout.
+    pub(in crate::executor) fn stdout(&self, max: usize) -> Vec<u8> {
+        self.folder.tail_of(&self.folder.out(), max)
+    }
+
+    /// What it printed on stderr, not redacted: to be searched, not shown.
+    pub(in crate::executor) fn stderr(&self) -> String {
+        self.folder.stderr_tail(64 << 10)
+    }
+
+    /// Ends the process and what descends from it, and removes its folder. True when all of it is proven gone.
+    pub(in crate::executor) async fn end(&mut self, shared: &Shared) -> bool {
+        let timings = &shared.context.timings;
+        let gone = match self.process.end_tree(timings.end_grace, timings.kill_wait).await {
+            Ok(gone) => gone,
+            Err(error) => {
+                tracing::error!(launch = %self.launch_id, %error, "a process tree could not be ended");
+                false
+            }
+        };
+        if gone {
+            self.folder.remove();
+        } else {
+            tracing::error!(launch = %self.launch_id, pid = self.process.identity().pid, "a process tree would not end");
+        }
+        gone
+    }
+}
+
+async fn written(stdin: &mut Option<AgentStdin>) -> Written {
+    match stdin {
+        Some(stdin) => stdin.written().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn pause(scan: Option<Duration>) {
+    match scan {
+        Some(scan) => sleep(scan).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Digest of what a process would be started with. The environment may hold secrets, so only its digest is kept.
+fn recipe(argv: &[String], environment: &BTreeMap<String, String>, order: &TurnOrder) -> String {
+    let mut hash = Sha256::new();
+    let workspace = order.workspace.to_string_lossy();
+    let words = argv.iter().map(String::as_str).chain(["\0", workspace.as_ref()]);
+    let variables = environment.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+    for word in words.chain(variables) {
+        hash.update((word.len() as u64).to_le_bytes());
+        hash.update(word);
+    }
+    hex::encode(hash.finalize())
+}
+
+/// The digest that a launch for `order` would have.
+pub(in crate::executor) fn recipe_of(shared: &Shared, order: &TurnOrder, argv: &[String]) -> String {
+    recipe(argv, &(shared.context.environment)(order), order)
+}
+
+/// The words of a command line without secrets. A secret may follow its option as a word of its own.
+pub(in crate::executor) fn redacted(argv: &[String]) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut before = "";
+    for word in argv {
+        let pair = redact::redact(&format!("{before} {word}"));
+        let shown = pair.strip_prefix(&format!("{before} ")).map_or_else(|| redact::redact(word), str::to_owned);
+        words.push(redact::cut(&shown, 200));
+        before = word;
+    }
+    words
+}
+
+const _: () = assert!(MAX_LINE_BYTES <= crate::executor::stream::MAX_LINE_BYTES);

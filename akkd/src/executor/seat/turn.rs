@@ -1,0 +1,459 @@
+//! An open turn: what it waits for, how it is cancelled, when it counts as silent, and how it ends.
+
+use super::{Order, Seat};
+use crate::executor::launch::running::{Happening, Running};
+use crate::executor::launch::stdin::{PromptProgress, Written};
+use crate::executor::stream::{Seen, refusal_in_text};
+use crate::executor::{ReportError, TurnOrder};
+use crate::platform::Signal;
+use crate::store::{Checkpoint, PromptFate, PromptRow};
+use akk_core::{Ended, ExecutorReport, How, redact};
+use akk_proto::TurnId;
+use akk_proto::conversation::Transport;
+use akk_proto::event::{Activity, CancelStep, Exit};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// Activities of one turn that are recorded.
+pub(in crate::executor) const MAX_ACTIVITIES: u32 = 5000;
+/// Longest notice, in characters, as [`Activity::Notice`] promises.
+const MAX_NOTICE_CHARS: usize = 400;
+
+/// A turn that is open.
+pub(in crate::executor) struct OpenTurn {
+    pub(in crate::executor) order: TurnOrder,
+    /// The prompt, once it was begun.
+    pub(in crate::executor) begun: Option<BegunPrompt>,
+    /// The attempt that comes next, from 1.
+    pub(in crate::executor) attempt: u32,
+    /// The cancel that is under way.
+    pub(in crate::executor) cancel: Option<Cancel>,
+    /// When a message counted as activity, or the turn began.
+    touched: Instant,
+    inactive_told: bool,
+}
+
+/// A prompt that was begun.
+#[derive(Debug)]
+pub(in crate::executor) struct BegunPrompt {
+    pub(in crate::executor) row: PromptRow,
+    /// How far it came meanwhile, where it is written by this akkd.
+    pub(in crate::executor) progress: PromptProgress,
+    /// The name of its request, where it has one.
+    pub(in crate::executor) id: String,
+    /// Of the text.
+    pub(in crate::executor) bytes: u64,
+}
+
+/// A cancel that is under way.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::executor) struct Cancel {
+    grace: Duration,
+    /// The step that was taken last.
+    pub(in crate::executor) step: CancelStep,
+    /// When the next one is due.
+    next: Instant,
+}
+
+/// Why the work on a turn stops.
+#[derive(Debug)]
+pub(in crate::executor) enum Break {
+    /// It is over.
+    Ended(Box<Ended>),
+    /// Its process ended, and all that it said was seen.
+    Died(Option<Exit>),
+    /// akkd goes down: everything is left as it is.
+    Shutdown,
+}
+
+/// A step of the work on a turn.
+pub(in crate::executor) type Step<T> = Result<T, Break>;
+
+/// Something that happened while a turn waited.
+#[derive(Debug)]
+pub(in crate::executor) enum Met {
+    /// A line of output.
+    Seen(Vec<Seen>),
+    /// What became of something that was written.
+    Written(Written),
+    /// The process cannot be followed any further: why.
+    Lost(String),
+    /// The time that was asked for is over.
+    Late,
+    /// A cancel was asked for just now; its first step is the transport's.
+    CancelAsked,
+}
+
+impl Break {
+    /// The turn is over, without more to say than how.
+    pub(in crate::executor) fn ended(how: How) -> Self {
+        Self::Ended(Box::new(Ended::bare(how)))
+    }
+
+    /// Nothing was prompted: why.
+    pub(in crate::executor) fn cannot_start(reason: impl Into<String>) -> Self {
+        Self::ended(How::CannotStart { reason: reason.into() })
+    }
+}
+
+impl OpenTurn {
+    pub(in crate::executor) fn new(order: TurnOrder) -> Self {
+        Self { order, begun: None, attempt: 1, cancel: None, touched: Instant::now(), inactive_told: false }
+    }
+
+    pub(in crate::executor) fn id(&self) -> &TurnId {
+        &self.order.turn_id
+    }
+
+    pub(in crate::executor) fn fate(&self) -> Option<PromptFate> {
+        self.begun.as_ref().map(|b| match b.row.fate {
+            PromptFate::Accepted => b.progress.fate(),
+            known => known,
+        })
+    }
+
+    /// The prompt of `row` is being handed over from here on.
+    pub(in crate::executor) fn begin(&mut self, row: PromptRow, bytes: u64) {
+        let id = format!("prompt:{}:{}", row.turn_id, row.attempt);
+        self.begun = Some(BegunPrompt { row, progress: PromptProgress::default(), id, bytes });
+    }
+
+    fn silent_at(&self, agent: Option<&Running>) -> Option<Instant> {
+        // Before the prompt other time limits hold.
+        if self.inactive_told || self.begun.is_none() {
+            return None;
+        }
+        let heard = agent.map_or(self.touched, |a| a.last_output.max(self.touched));
+        heard.checked_add(self.order.agent_timeout)
+    }
+}
+
+impl Seat {
+    /// Waits until something happens in an open turn. What every turn has in common is dealt with here: the steps of
+    /// a cancel, silence, release, shutdown. `until`: when [`Met::Late`] is the answer.
+    pub(in crate::executor) async fn meet(&mut self, open: &mut OpenTurn, until: Option<Instant>) -> Step<Met> {
+        loop {
+            let silent = open.silent_at(self.agent.as_deref());
+            let timer = [until, open.cancel.map(|c| c.next), silent].into_iter().flatten().min();
+            let scan = self.shared.context.timings.scan;
+            tokio::select! {
+                order = self.inbox.recv() => {
+                    // The sender lives in the registry as long as this task does; without one akkd is gone.
+                    let Some(order) = order else { return Err(Break::Shutdown) };
+                    if self.hear(open, order).await? {
+                        return Ok(Met::CancelAsked);
+                    }
+                }
+                happening = next_of(self.agent.as_deref_mut(), scan) => {
+                    return match happening {
+                        Happening::Seen(seen) => Ok(Met::Seen(seen)),
+                        Happening::Exited(exit) => Err(Break::Died(exit)),
+                        Happening::Written(written) => Ok(Met::Written(written)),
+                        Happening::Lost(why) => Ok(Met::Lost(why)),
+                    };
+                }
+                () = until_then(timer) => {
+                    let now = Instant::now();
+                    if until.is_some_and(|at| at <= now) {
+                        return Ok(Met::Late);
+                    }
+                    if open.cancel.is_some_and(|c| c.next <= now) {
+                        self.cancel_harder(open).await?;
+                    }
+                    if silent.is_some_and(|at| at <= now) {
+                        open.inactive_told = true;
+                        let minutes = (open.order.agent_timeout.as_secs() / 60) as u32;
+                        let report = ExecutorReport::Inactive { turn_id: open.id().clone(), minutes };
+                        self.report(report, false).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an order in while a turn is open; true when a cancel of it was asked for.
+    async fn hear(&mut self, open: &mut OpenTurn, order: Order) -> Step<bool> {
+        match order {
+            Order::Touch => open.touched = Instant::now(),
+            Order::Start(next) if next.turn_id == open.order.turn_id => {}
+            Order::Start(_) | Order::Recover(_) => self.waiting.push_back(order),
+            Order::Cancel { turn, grace } if turn == open.order.turn_id => {
+                if open.cancel.is_none() {
+                    self.begin_cancel(open, grace);
+                    return Ok(true);
+                }
+            }
+            Order::Cancel { turn, .. } => self.cancel_unstarted(turn).await,
+            Order::Release { reason } => {
+                tracing::info!(conversation = %self.conversation, reason, "an open turn is ended with its agent");
+                let mut ended = Ended::bare(How::Cancelled);
+                ended.exit = self.end_process().await;
+                self.leave_agent = Some(reason);
+                return Err(Break::Ended(Box::new(ended)));
+            }
+            Order::Shutdown { end_agents: false } => return Err(Break::Shutdown),
+            Order::Shutdown { end_agents: true } => {
+                let reason = "akkd was stopped together with its agents".to_owned();
+                let mut ended = Ended::bare(How::Failed { reason: reason.clone() });
+                ended.exit = self.end_process().await;
+                self.leave_agent = Some(reason);
+                self.going_down = true;
+                return Err(Break::Ended(Box::new(ended)));
+            }
+        }
+        Ok(false)
+    }
+
+    /// The clock of a cancel starts with the request, whatever can be written when.
+    pub(in crate::executor) fn begin_cancel(&mut self, open: &mut OpenTurn, grace: Duration) {
+        let now = Instant::now();
+        open.cancel = Some(Cancel { grace, step: CancelStep::Cooperative, next: now + grace });
+    }
+
+    /// Records that the transport asked the agent to stop.
+    pub(in crate::executor) async fn cancel_was_asked(&mut self, open: &OpenTurn) {
+        self.report_step(open, CancelStep::Cooperative).await;
+    }
+
+    /// The next step of a cancel, now: SIGTERM, then SIGKILL, then the turn ends without its process's end.
+    pub(in crate::executor) async fn cancel_harder(&mut self, open: &mut OpenTurn) -> Step<()> {
+        let Some(cancel) = &mut open.cancel else { return Ok(()) };
+        let Some(agent) = &mut self.agent else { return Err(Break::ended(How::Cancelled)) };
+        let (step, signal, pause) = match cancel.step {
+            CancelStep::Cooperative => (CancelStep::Terminate, Signal::TERM, cancel.grace),
+            CancelStep::Terminate => (CancelStep::Kill, Signal::KILL, self.shared.context.timings.kill_wait),
+            CancelStep::Kill => return Err(Break::ended(How::Cancelled)),
+        };
+        (cancel.step, cancel.next) = (step, Instant::now() + pause);
+        if let Err(error) = agent.process.signal_tree(signal) {
+            tracing::error!(launch = %agent.launch_id, %error, "an agent could not be signalled");
+        }
+        self.report_step(open, step).await;
+        Ok(())
+    }
+
+    async fn report_step(&mut self, open: &OpenTurn, step: CancelStep) {
+        self.report(ExecutorReport::CancelStep { turn_id: open.id().clone(), step }, false).await;
+    }
+
+    /// Ends the process tree at once and tells how it ended. Its output is not read any more.
+    async fn end_process(&mut self) -> Option<Exit> {
+        let agent = self.agent.as_mut()?;
+        agent.end(&self.shared).await;
+        if agent.process.has_ended() { agent.process.exited().await } else { None }
+    }
+
+    /// Records an activity of the turn, with how far output was read; after too many only that there are more.
+    pub(in crate::executor) async fn tell(&mut self, open: &OpenTurn, activity: Activity) {
+        let mut activity = activity;
+        if let Some(agent) = &mut self.agent {
+            let told = &mut agent.reader.told;
+            *told += 1;
+            if *told > MAX_ACTIVITIES {
+                return;
+            }
+            if *told == MAX_ACTIVITIES {
+                let text = format!("more than {MAX_ACTIVITIES} activities in this turn: the rest is not recorded");
+                activity = Activity::Notice { text };
+            }
+        }
+        let report = ExecutorReport::Activity { turn_id: open.id().clone(), activity };
+        // Before the prompt a successor reads from the beginning anyway.
+        self.report(report, open.begun.is_some()).await;
+    }
+
+    /// Records something odd.
+    pub(in crate::executor) async fn notice(&mut self, open: &OpenTurn, text: &str) {
+        self.tell(open, Activity::Notice { text: redact::preview(text, MAX_NOTICE_CHARS) }).await;
+    }
+
+    /// Stores how far output was read, when much was read and nothing reported.
+    pub(in crate::executor) async fn checkpoint_if_due(&mut self) {
+        let Some(agent) = &mut self.agent else { return };
+        if !agent.checkpoint_due() {
+            return;
+        }
+        let checkpoint = agent.checkpoint();
+        let Checkpoint { offset, .. } = checkpoint;
+        match self.shared.context.ledger.launch_checkpoint(checkpoint).await {
+            Ok(()) => agent.checkpointed(offset),
+            Err(error) => tracing::warn!(launch = %agent.launch_id, %error, "a checkpoint could not be stored"),
+        }
+    }
+
+    /// Tells what was learned until it is durable or refused. `with_checkpoint`: how far output was read goes along.
+    pub(in crate::executor) async fn report(&mut self, report: ExecutorReport, with_checkpoint: bool) {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let checkpoint = self.agent.as_ref().filter(|_| with_checkpoint).map(|a| a.checkpoint());
+            let offset = checkpoint.as_ref().map(|c| c.offset);
+            let told = self.shared.context.reports.report(self.conversation.clone(), report.clone(), checkpoint);
+            match told.await {
+                Ok(()) => {
+                    if let (Some(agent), Some(offset)) = (&mut self.agent, offset) {
+                        agent.checkpointed(offset);
+                    }
+                    return;
+                }
+                Err(error @ ReportError::Refused(_)) => {
+                    tracing::warn!(conversation = %self.conversation, %error, ?report, "a report was refused");
+                    return;
+                }
+                Err(error) => tracing::error!(conversation = %self.conversation, %error, "a report waits"),
+            }
+            // The agent must not fill the disk while nothing of it can be taken.
+            if let Some(agent) = &mut self.agent
+                && let Err(error) = agent.guard_backlog()
+            {
+                tracing::warn!(%error, "the backlog of an agent cannot be bounded");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
+                () = self.shared.stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// How a turn ended whose process ended. `open` is the turn, and all of its output was read.
+    pub(in crate::executor) fn judge_death(&self, open: &OpenTurn, exit: Option<Exit>) -> Ended {
+        let Some(agent) = &self.agent else { return Ended::bare(How::Failed { reason: "the agent is gone".into() }) };
+        let stderr = agent.stderr();
+        let how = if open.cancel.is_some() {
+            How::Cancelled
+        } else if let Some(refusal) = agent.reader.stream.model_refusal().or_else(|| refusal_in_text(&stderr)) {
+            How::ModelRefused { attempted: refusal.attempted, available: refusal.available, reason: refusal.reason }
+        } else {
+            let last = stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
+            let last = redact::preview(last, 200);
+            let because = if last.is_empty() { String::new() } else { format!(": {last}") };
+            let ended = format!("the agent process ended{}", said(exit));
+            match open.fate() {
+                None | Some(PromptFate::Accepted) => {
+                    How::CannotStart { reason: format!("{ended} before it took the prompt{because}") }
+                }
+                Some(PromptFate::Finishing) if !agent.reader.stream.activity_seen() => {
+                    How::Uncertain { reason: format!("{ended}, and whether the prompt had reached it cannot be known") }
+                }
+                Some(_) => How::Failed { reason: format!("{ended} before it answered the prompt{because}") },
+            }
+        };
+        let mut ended = Ended::bare(how);
+        ended.exit = exit;
+        ended
+    }
+
+    /// Ends the turn: exactly once, with everything that its output told, and decides about the process.
+    pub(in crate::executor) async fn finish(&mut self, mut open: OpenTurn, mut ended: Ended) {
+        if let Some(agent) = &mut self.agent {
+            let stream = &agent.reader.stream;
+            if open.begun.is_some() {
+                (ended.text, ended.text_truncated) = stream.final_text().unzip_text();
+                ended.usage = stream.usage();
+                ended.thoughts = stream.thoughts();
+                ended.activity_seen = stream.activity_seen();
+                agent.reader.turns += 1;
+            }
+            if matches!(ended.how, How::Failed { .. } | How::CannotStart { .. } | How::Uncertain { .. }) {
+                ended.trace = agent.trace();
+            }
+            agent.reader.turn = None;
+        }
+        let keep = self.keeps_agent(&open, &ended);
+        let report = ExecutorReport::TurnEnded { turn_id: open.id().clone(), ended: Box::new(ended) };
+        self.report(report, open.begun.is_some()).await;
+        if let Some(begun) = open.begun.take() {
+            let row = PromptRow { fate: PromptFate::Ended, ..begun.row };
+            if let Err(error) = self.shared.context.ledger.prompt_put(row).await {
+                tracing::warn!(%error, "a prompt could not be recorded as ended");
+            }
+        }
+        self.idle_since = Instant::now();
+        if let Err(reason) = keep {
+            self.let_go(reason).await;
+        }
+    }
+
+    /// Whether the process stays for the next turn; else why not, none where it ended by itself.
+    fn keeps_agent(&mut self, open: &OpenTurn, ended: &Ended) -> Result<(), Option<String>> {
+        let left = self.leave_agent.take();
+        let Some(agent) = &self.agent else { return Ok(()) };
+        if left.is_some() {
+            return Err(left);
+        }
+        if agent.process.has_ended() {
+            let cancelled = open.cancel.filter(|c| c.step != CancelStep::Cooperative);
+            return Err(cancelled.map(|_| "cancelled".to_owned()));
+        }
+        if open.cancel.is_some_and(|c| c.step != CancelStep::Cooperative) {
+            return Err(Some("cancelled".to_owned()));
+        }
+        match &ended.how {
+            How::Normal { .. } | How::Cancelled | How::Failed { .. } | How::ModelRefused { .. }
+                if agent.stdin.is_some() && agent.facts.session.is_some() && agent.facts.warm_ms > 0 =>
+            {
+                Ok(())
+            }
+            How::Normal { .. } | How::Cancelled => Err(Some("the turn is over".to_owned())),
+            _ => Err(Some("the turn failed".to_owned())),
+        }
+    }
+
+    /// Carries a turn out, whatever comes, and ends it.
+    pub(in crate::executor) async fn carry_out(&mut self, mut open: OpenTurn) {
+        let Err(stopped) = (match open.order.agent.transport {
+            Transport::Acp => self.acp_turn(&mut open).await,
+            Transport::Acpx => self.acpx_turn(&mut open).await,
+            Transport::Codex => {
+                Err(Break::cannot_start("the transport codex is not available in this version".to_owned()))
+            }
+        });
+        self.conclude(open, stopped).await;
+    }
+
+    /// Ends a turn whose work stopped, unless akkd goes down.
+    pub(in crate::executor) async fn conclude(&mut self, open: OpenTurn, stopped: Break) {
+        let ended = match stopped {
+            Break::Ended(ended) => *ended,
+            Break::Died(exit) => self.judge_death(&open, exit),
+            Break::Shutdown => {
+                self.going_down = true;
+                self.left_open = true;
+                return;
+            }
+        };
+        self.finish(open, ended).await;
+    }
+}
+
+async fn next_of(agent: Option<&mut Running>, scan: Duration) -> Happening {
+    match agent {
+        Some(agent) => agent.next(Some(scan)).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until_then(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// ` with exit code 3`, ` by signal 9`, or nothing.
+fn said(exit: Option<Exit>) -> String {
+    match exit {
+        Some(Exit::Code(code)) => format!(" with exit code {code}"),
+        Some(Exit::Signal(signal)) => format!(" by signal {signal}"),
+        None => String::new(),
+    }
+}
+
+trait UnzipText {
+    fn unzip_text(self) -> (Option<String>, bool);
+}
+
+impl UnzipText for Option<(String, bool)> {
+    fn unzip_text(self) -> (Option<String>, bool) {
+        self.map_or((None, false), |(text, cut)| (Some(text), cut))
+    }
+}
