@@ -9,6 +9,7 @@ mod cancel;
 mod crowd;
 mod delegate;
 mod delivery;
+mod demo;
 mod layout;
 mod operations;
 mod real_acpx;
