@@ -31,7 +31,8 @@ const THINKING_TIME: Duration = Duration::from_secs(10);
 const COLUMNS: usize = 80;
 
 pub(super) fn run(view: View) -> Result<u8> {
-    let view = View { width: Some(view.width.map_or(COLUMNS, |w| w.min(COLUMNS))), ..view };
+    let mut view = view;
+    view.width = Some(view.width.map_or(COLUMNS, |w| w.min(COLUMNS)));
     let stage = Stage::set()?;
     let told = tell_it(&stage, view);
     // Whatever happened: nothing is left behind.
