@@ -1,6 +1,6 @@
 use super::*;
 use crate::client::tests::home;
-use crate::fake::install;
+use crate::fake::{Fake, Play, install};
 use std::ffi::OsString;
 use std::fs;
 
@@ -59,15 +59,40 @@ fn an_akkd_that_never_listens_is_not_waited_for_for_ever() {
 fn akkd_gets_a_session_and_absolute_paths_of_its_own() {
     let (folder, surroundings) = home();
     let akkd = folder.path().join("bin/akkd");
-    install("echo \"$AKK_HOME $PWD $$ $(ps -o sid= -p $$)\" >&2", &akkd);
+    install("echo \"$AKK_HOME $PWD\" >&2; exec sleep 60", &akkd);
     let said = folder.path().join("said");
     fs::write(&said, "of the last start").unwrap();
-    spawn(&akkd, &surroundings, &said).unwrap().wait().unwrap();
-    let text = fs::read_to_string(&said).unwrap();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    assert_eq!(words[..2], [surroundings.akk_home.unwrap().to_str().unwrap(), "/"]);
-    assert_eq!(words[2], words[3], "it leads its session");
+    let mut child = spawn(&akkd, &surroundings, &said).unwrap();
+    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    assert_eq!(rustix::process::getsid(Some(pid)).unwrap(), pid, "it leads its session");
+    let begun = Instant::now();
+    let text = loop {
+        let text = fs::read_to_string(&said).unwrap();
+        if text.ends_with('\n') || begun.elapsed() > Duration::from_secs(20) {
+            break text;
+        }
+        std::thread::yield_now();
+    };
+    child.kill().unwrap();
+    assert_eq!(text, format!("{} /\n", surroundings.akk_home.unwrap().display()));
     assert_eq!(fs::metadata(&said).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_waiting_client_comes_back_to_an_akkd_that_somebody_started() {
+    let (_folder, surroundings) = home();
+    let socket = surroundings.paths.control_socket.clone();
+    let stopped = reconnect(&surroundings, Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(stopped, Error::NotRunning(_)), "a stopped akkd stays stopped: {stopped:?}");
+    std::thread::scope(|s| {
+        let waiting = s.spawn(|| reconnect(&surroundings, Duration::from_secs(20)));
+        let fake = Fake::play(&socket, vec![vec![Play::Close]]);
+        drop(waiting.join().unwrap().unwrap());
+        fake.requests();
+    });
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let died = reconnect(&surroundings, Duration::from_secs(20)).unwrap_err();
+    assert!(matches!(died, Error::InsideAgent), "one that died is started again, if that is allowed: {died:?}");
 }
 
 #[test]

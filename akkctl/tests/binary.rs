@@ -111,7 +111,7 @@ fn errors_go_to_standard_error_with_a_hint_and_their_exit_code() {
     let fake = Fake::play(&home.socket(), vec![vec![refusal("not_found", "no conversation \u{1b}[31mx", "list them")]]);
     let (code, out, err) = run(&mut home.akkctl(&["status", "x"]));
     assert_eq!((code, out.as_str()), (4, ""));
-    assert_eq!(err, "error: no conversation ␛[31mx\nhint: list them\n");
+    assert_eq!(err, "error: no conversation ␛[31mx\nhint: List them.\n");
     fake.requests();
     let (code, _, err) = run(&mut home.akkctl(&["status", "x"]));
     assert_eq!(code, 6);
@@ -121,7 +121,7 @@ fn errors_go_to_standard_error_with_a_hint_and_their_exit_code() {
     );
     let (code, _, err) = run(&mut home.akkctl(&["daemon", "status"]));
     assert_eq!(code, 6);
-    assert!(err.contains("hint: start it with `akkctl daemon start`"), "{err}");
+    assert!(err.contains("hint: Start it with `akkctl daemon start`."), "{err}");
     let (code, _, err) = run(&mut home.akkctl(&["send", "0a1b2c3d"]));
     assert_eq!(code, 2);
     assert!(err.contains("akkctl send ID TEXT"), "{err}");
@@ -324,17 +324,17 @@ fn a_callback_that_fails_tells_the_agent_what_to_do() {
     let (code, out, err) = run(&mut home.callback(&["{}"]));
     assert_eq!((code, out.as_str()), (6, ""));
     assert!(err.starts_with("error: the report was not recorded: akkd is not running"), "{err}");
-    assert!(err.contains("\nhint: run the same command once more; if it fails again, end your turn with"), "{err}");
+    assert!(err.contains("\nhint: Run the same command once more; if it fails again, end your turn with"), "{err}");
 
     let file = home.path().join("long");
     std::fs::write(&file, "x".repeat((256 << 10) + 1)).unwrap();
     let (code, _, err) = run(&mut home.callback(&["--message-file", file.to_str().unwrap()]));
     assert_eq!(code, 5);
-    assert!(err.starts_with("error: the report is longer than 262144 bytes\nhint: put the text into a file"), "{err}");
+    assert!(err.starts_with("error: the report is longer than 262144 bytes\nhint: Put the text into a file"), "{err}");
 
     let (code, _, err) = run(home.callback(&["{}"]).env_remove("AKK_TICKET"));
     assert_eq!(code, 2);
-    assert!(err.starts_with("error: there is no ticket\nhint: run this inside a turn"), "{err}");
+    assert!(err.starts_with("error: there is no ticket\nhint: Run this inside a turn"), "{err}");
     let (code, _, err) = run(home.callback(&["{}"]).env_remove("AKK_CONVERSATION"));
     assert_eq!(code, 2);
     assert!(err.starts_with("error: no conversation is named\n"), "{err}");
@@ -346,7 +346,7 @@ fn a_callback_that_fails_tells_the_agent_what_to_do() {
         vec![vec![refusal("ticket_refused", "this ticket was revoked", "stop working on this")]],
     );
     let (code, _, err) = run(&mut home.callback(&["{}"]));
-    assert_eq!((code, err.as_str()), (5, "error: this ticket was revoked\nhint: stop working on this\n"));
+    assert_eq!((code, err.as_str()), (5, "error: this ticket was revoked\nhint: Stop working on this.\n"));
     fake.requests();
 }
 
@@ -453,7 +453,7 @@ fn an_akkd_of_another_protocol_is_named_and_not_used() {
     std::fs::write(home.path().join("protocol"), "2").unwrap();
     let (code, out, err) = run(&mut home.akkctl(&["list"]));
     assert_eq!((code, out.as_str()), (5, ""));
-    assert!(err.contains("speaks protocol 1, the running akkd 9.9.9 speaks protocol 2\nhint: use the akkctl"), "{err}");
+    assert!(err.contains("speaks protocol 1, the running akkd 9.9.9 speaks protocol 2\nhint: Use the akkctl"), "{err}");
     assert_eq!(run(&mut home.akkctl(&["daemon", "status"])).0, 5);
     assert_eq!(run(&mut home.akkctl(&["daemon", "stop"])).0, 0);
 }
