@@ -12,6 +12,7 @@ mod delivery;
 mod demo;
 mod layout;
 mod operations;
+mod private;
 mod real_acpx;
 mod recovery;
 mod restart;

@@ -21,7 +21,9 @@ fn stored(home: &Home) -> Vec<(String, u64, String)> {
     let mut rows = database
         .prepare("SELECT c.id, c.seq, s.state FROM conversations c JOIN states s ON s.ord = c.ord")
         .expect("the tables are as akkd makes them");
-    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?))).expect("rows can be read");
+    let rows = rows
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?)))
+        .expect("rows can be read");
     rows.map(|row| row.expect("a row can be read")).collect()
 }
 
