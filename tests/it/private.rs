@@ -21,11 +21,12 @@ async fn nobody_else_can_read_or_write_what_akkd_keeps() {
     for socket in [akkd.home.control_socket(), akkd.home.callback_socket()] {
         assert_eq!(mode(&socket), 0o600, "{}", socket.display());
     }
+    let others = |path: &Path| mode(path) & 0o077;
     // The owner made the home and the configuration; akkd made the rest.
     let open: Vec<_> = everything(&home)
         .into_iter()
-        .filter(|p| *p != akkd.home.config() && mode(p) & 0o077 != 0)
-        .filter(|p| !p.ancestors().skip(1).take_while(|a| *a != home).any(|a| mode(a) & 0o077 == 0))
+        .filter(|p| *p != akkd.home.config() && others(p) != 0)
+        .filter(|p| !p.ancestors().skip(1).take_while(|a| *a != home).any(|a| others(a) == 0))
         .map(|p| format!("{:o} {}", mode(&p), p.display()))
         .collect();
     assert!(open.is_empty(), "open to others:\n{}", open.join("\n"));
