@@ -155,7 +155,8 @@ async fn deep_nesting_is_refused() {
     let mut raw = akkd.raw();
     raw.send(format!("{}{}\n", "[".repeat(100_000), "]".repeat(100_000)).as_bytes()).unwrap();
     let answer = raw.receive().unwrap();
-    assert!(answer.is_none_or(|a| a["error"]["code"].is_i64()));
+    // As JSON it is a batch with one wrong entry.
+    assert!(answer.is_none_or(|a| a["error"]["code"].is_i64() || a[0]["error"]["code"].is_i64()));
     akkd.done("say still well").await;
 }
 
