@@ -27,7 +27,12 @@ const DEFAULT_ANSWER: &str = "friendly";
 /// How long the person may think.
 const THINKING_TIME: Duration = Duration::from_secs(10);
 
+/// Fits every terminal, and a page of documentation.
+const COLUMNS: usize = 80;
+
 pub(super) fn run(view: View) -> Result<u8> {
+    let mut view = view;
+    view.width = Some(view.width.map_or(COLUMNS, |w| w.min(COLUMNS)));
     let stage = Stage::set()?;
     let told = tell_it(&stage, view);
     // Whatever happened: nothing is left behind.
@@ -53,7 +58,7 @@ fn tell_it(stage: &Stage, view: View) -> Result<()> {
     expect(need, Need::Question)?;
     let asked = answer.read::<WaitAnswer>()?.message.map(|m| m.body).unwrap_or_default();
     watch.until_turn_over(print)?;
-    say(&context, output::WARN, &format!("\nThe agent asks: {}\n", output::one_line(&asked)))?;
+    say(&context, output::WARN, &format!("\nThe agent asks:\n  {}\n", output::one_line(&asked)))?;
     let reply = ask_the_person(&context)?;
 
     typed(&context, &format!("akkctl send @last \"{}\"", output::one_line(&reply)))?;
