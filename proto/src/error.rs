@@ -157,6 +157,14 @@ impl Failure {
         self.details.insert(key.to_owned(), value.into());
         self
     }
+
+    /// The line, with its newline, that tells a peer of this error outside of any call: a JSON-RPC error response
+    /// whose id is null.
+    pub fn to_line(&self) -> String {
+        let data = ErrorData { kind: self.kind, hint: self.hint.clone(), details: self.details.clone() };
+        let error = serde_json::json!({ "code": self.kind.code(), "message": self.message, "data": data });
+        format!("{}\n", serde_json::json!({ "jsonrpc": "2.0", "id": null, "error": error }))
+    }
 }
 
 #[cfg(feature = "server")]
@@ -169,7 +177,20 @@ impl From<Failure> for jsonrpsee::types::ErrorObjectOwned {
 
 #[cfg(test)]
 mod tests {
-    use super::ErrorKind;
+    use super::{ErrorData, ErrorKind, Failure};
+
+    #[test]
+    fn a_failure_outside_of_a_call_is_one_line_of_json_rpc() {
+        let line = Failure::new(ErrorKind::Stopping, "akkd\nstops", "Wait.").with("pid", 7).to_line();
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&value["id"], &value["error"]["code"]),
+            (&serde_json::Value::Null, &ErrorKind::Stopping.code().into())
+        );
+        let data: ErrorData = serde_json::from_value(value["error"]["data"].clone()).unwrap();
+        assert_eq!((data.kind, data.details["pid"].as_i64()), (ErrorKind::Stopping, Some(7)));
+    }
 
     #[test]
     fn every_kind_has_a_code_of_its_own() {

@@ -217,7 +217,8 @@ impl EventBody {
 /// Everything that is fixed when a conversation begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Created {
-    /// Its id.
+    /// Its id. Another name on the wire than the record's own, into which this is flattened.
+    #[serde(rename = "id", alias = "conversation_id")]
     pub conversation_id: ConversationId,
     /// The request, cut at 4,000 characters; the first message has it whole.
     pub user_request: String,
@@ -306,7 +307,8 @@ pub struct Fingerprint {
 /// A prompt that is to be handed to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnStart {
-    /// The turn.
+    /// The turn. Another name on the wire than the record's own, into which this is flattened.
+    #[serde(rename = "opened", alias = "turn_id")]
     pub turn_id: TurnId,
     /// What the prompt holds besides the message.
     pub prompt: PromptKind,

@@ -35,6 +35,7 @@ pub(super) enum Auth {
 
 /// How this agent behaves, whatever its prompts say.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line, independent of the others")]
 pub(super) struct Options {
     pub(super) store: Option<PathBuf>,
     pub(super) log: Option<PathBuf>,

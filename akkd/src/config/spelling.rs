@@ -27,10 +27,15 @@ pub fn suggest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str> 
 /// `b` ``); apart they make an error that can be read, and a suggestion.
 pub fn explain(message: &str) -> (String, String) {
     let message = without_position(message);
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return (format!("{field} is missing"), format!("Give {field}."));
+    }
     let Some((what, expected)) = message.split_once(", expected ") else {
         let what = message.replace(", there are no fields", "");
         return (what, "See the documentation of this call or file for what may stand here.".to_owned());
     };
+    // The names of our types say nothing to who wrote the input.
+    let expected = if expected.starts_with("struct ") { "an object with named members" } else { expected };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let written = what.split('`').nth(1);
     match (written, known.is_empty()) {
@@ -67,6 +72,10 @@ mod tests {
         let (what, hint) = explain("invalid type: string \"x\", expected u32");
         assert_eq!(what, "invalid type: string \"x\", expected u32");
         assert_eq!(hint, "Give u32 here.");
+        let (what, hint) = explain("missing field `path` at line 1 column 2");
+        assert_eq!((what.as_str(), hint.as_str()), ("`path` is missing", "Give `path`."));
+        let (what, _) = explain("invalid type: integer `5`, expected struct SendParams");
+        assert_eq!(what, "invalid type: integer `5`, expected an object with named members");
         let (what, _) = explain("unknown field `x`, there are no fields at line 1 column 5");
         assert_eq!(what, "unknown field `x`");
     }

@@ -1,7 +1,9 @@
 //! Executors: the processes of coding agents, how they are started, spoken to, stopped, and found again.
 
 mod acp;
+mod acpx;
 mod context;
+mod durable;
 mod launch;
 mod ledger;
 pub mod model;

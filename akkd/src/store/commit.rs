@@ -82,15 +82,15 @@ impl CommitJob {
         for (at, (event, json)) in self.commit.events.iter().zip(&self.bodies).enumerate() {
             let seq = self.commit.base_seq + at as u64 + 1;
             let turn = event.turn_id.as_ref().map(akk_proto::TurnId::ordinal);
-            let cursor = insert.insert((id, seq, event.ts.0, turn, event.body.name(), json))?;
+            let cursor = insert.insert((id, seq as i64, event.ts.0, turn, event.body.name(), json))?;
             self.cursors.push(cursor);
             match &event.body {
                 EventBody::Message(told) | EventBody::LateCallback(told) => {
                     let waits = told.origin == Origin::Queued;
                     messages::insert(tx, group, cursor, &told.message, (!waits).then_some(cursor))?;
                 }
-                EventBody::MessageSent { message_id, .. } => {
-                    messages::mark_told(tx, &self.commit.conversation_id, message_id, cursor)?;
+                EventBody::MessageSent { message_id, round } => {
+                    messages::mark_told(tx, &self.commit.conversation_id, message_id, cursor, *round)?;
                 }
                 _ => {}
             }
@@ -154,8 +154,8 @@ impl Job for CommitJob {
 
     fn answer(self: Box<Self>, fate: Result<(), StoreError>) {
         let seq = self.seq();
-        let committed = fate.map(|()| Committed { events: self.records, seq });
-        let _ = self.reply.send(committed);
+        let Self { records, reply, .. } = *self;
+        let _ = reply.send(fate.map(|()| Committed { events: records, seq }));
     }
 }
 

@@ -15,16 +15,19 @@ use rusqlite::{Connection, OptionalExtension, Row};
 /// Where the body's columns begin among an event's.
 pub(super) const BODY: usize = 8;
 
-/// Like the columns of an event; the rest of a long body is left out.
-const WITH_HEAD: &str = "e.cursor, e.conversation, e.seq, e.ts, e.turn, e.name, e.body, m.cursor, m.head, NULL";
-/// Like the columns of an event.
-const WITH_BODY: &str = "e.cursor, e.conversation, e.seq, e.ts, e.turn, e.name, e.body, m.cursor, m.head, m.rest";
+/// Like the columns of an event, and the round; the rest of a long body is left out.
+const WITH_HEAD: &str =
+    "e.cursor, e.conversation, e.seq, e.ts, e.turn, e.name, e.body, m.cursor, m.head, NULL, m.round";
+/// Like the columns of an event, and the round.
+const WITH_BODY: &str =
+    "e.cursor, e.conversation, e.seq, e.ts, e.turn, e.name, e.body, m.cursor, m.head, m.rest, m.round";
 
 /// Characters of a hit's snippet.
 const SNIPPET: usize = 200;
 
 impl Store {
-    /// A message, whole; none when the conversation has none of this id.
+    /// A message, whole; none when the conversation has none of this id. One that waited has the round that it got
+    /// when it was sent.
     pub async fn message(
         &self,
         conversation: &ConversationId,
@@ -109,24 +112,26 @@ pub(super) fn insert(
     let (head, rest) = message.body.split_at(message.body.floor_char_boundary(HEAD_BYTES));
     let rest = (!rest.is_empty()).then_some(rest);
     tx.prepare_cached(
-        "INSERT INTO messages (cursor, conversation, id, told, head, rest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO messages (cursor, conversation, id, told, round, head, rest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
-    .execute((cursor, message.conversation_id.as_str(), message.id.as_str(), told, head, rest))?;
+    .execute((cursor, message.conversation_id.as_str(), message.id.as_str(), told, message.round, head, rest))?;
     group.words.push((cursor, search::words(head)));
     Ok(())
 }
 
-/// Notes when a message that waited was sent.
+/// Notes when a message that waited was sent, and the round that it got.
 pub(super) fn mark_told(
     tx: &Connection,
     conversation: &ConversationId,
     message: &MessageId,
     cursor: i64,
+    round: u32,
 ) -> Result<(), StoreError> {
-    tx.prepare_cached("UPDATE messages SET told = ?3 WHERE conversation = ?1 AND id = ?2")?.execute((
+    tx.prepare_cached("UPDATE messages SET told = ?3, round = ?4 WHERE conversation = ?1 AND id = ?2")?.execute((
         conversation.as_str(),
         message.as_str(),
         cursor,
+        round,
     ))?;
     Ok(())
 }
@@ -141,14 +146,18 @@ pub(super) fn add_words(tx: &Connection, words: &[(i64, String)]) -> Result<(), 
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Result<MessageRecorded, StoreError>> {
+    let round = row.get(10)?;
     Ok(history::record(row)?.and_then(|(event, _)| match event.body {
-        EventBody::Message(told) | EventBody::LateCallback(told) => Ok(*told),
+        EventBody::Message(mut told) | EventBody::LateCallback(mut told) => {
+            told.message.round = round;
+            Ok(*told)
+        }
         other => Err(StoreError::corrupt(&event.conversation_id, format_args!("{} is no message", other.name()))),
     }))
 }
 
 fn hit(row: &Row<'_>, query: &search::Query) -> rusqlite::Result<Result<SearchHit, StoreError>> {
-    let status = super::text(row, 10)?;
+    let status = super::text(row, 11)?;
     Ok(recorded(row)?.and_then(|MessageRecorded { message, .. }| {
         let status =
             Status::parse(&status).ok_or_else(|| StoreError::corrupt(&message.conversation_id, "its status"))?;

@@ -170,7 +170,8 @@ impl Store {
         self.write(move |tx, group: &mut Group| {
             let mut statement = tx.prepare_cached(sql)?;
             let values: [&dyn rusqlite::ToSql; 3] = [&id.as_str(), &number, &text];
-            let changed = statement.execute(&values[..statement.parameter_count()])? > 0;
+            let used = statement.parameter_count();
+            let changed = statement.execute(&values[..used])? > 0;
             let there = changed
                 || tx
                     .prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?

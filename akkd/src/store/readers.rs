@@ -69,6 +69,7 @@ impl Store {
             if !read.as_ref().is_err_and(StoreError::is_of_the_disk) {
                 borrowed.conn = Some(conn);
             }
+            drop(borrowed);
             read
         });
         read.await.unwrap_or_else(|panic| Err(StoreError::Defect { detail: panic.to_string() }))

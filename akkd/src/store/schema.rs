@@ -74,6 +74,7 @@ CREATE TABLE messages (
     conversation TEXT    NOT NULL,
     id           TEXT    NOT NULL,
     told         INTEGER,
+    round        INTEGER NOT NULL,
     head         TEXT    NOT NULL,
     rest         TEXT
 ) STRICT;

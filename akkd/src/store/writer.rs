@@ -40,6 +40,9 @@ pub(super) struct Group {
     pub outbox: bool,
 }
 
+/// What became of each job of a transaction, or the fault that all share.
+type Written = Result<(Group, Vec<Result<(), StoreError>>), StoreError>;
+
 /// What is sent to the thread.
 pub(super) enum Order {
     /// Write this.
@@ -103,12 +106,7 @@ impl Writer {
 
     /// Writes a group, tells the world, answers.
     fn serve(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        let outcome = match self.write(&mut jobs) {
-            // A commit cut short by a full disk may fit into what was reserved for that.
-            Err(StoreError::Full) if self.reserve.release() => self.write(&mut jobs),
-            other => other,
-        };
-        match outcome {
+        match self.write_even_when_full(&mut jobs) {
             Ok((group, fates)) => {
                 self.die_if_told();
                 for (job, fate) in jobs.iter_mut().zip(&fates) {
@@ -122,7 +120,11 @@ impl Writer {
                 for (job, fate) in jobs.into_iter().zip(fates) {
                     job.answer(fate);
                 }
-                self.reserve.restore();
+                if !self.reserve.is_held() {
+                    // Else the log, which only grows until it is emptied, would eat the space that was given back.
+                    self.empty_log();
+                    self.reserve.restore();
+                }
             }
             Err(error) => {
                 tracing::error!(%error, jobs = jobs.len(), "a group of commits failed");
@@ -140,8 +142,31 @@ impl Writer {
         }
     }
 
+    /// One transaction. On a full disk again, once the write-ahead log's own space can be used anew, and again, when
+    /// the reserve was given back.
+    fn write_even_when_full(&mut self, jobs: &mut [Box<dyn Job>]) -> Written {
+        let mut written = self.write(jobs);
+        if matches!(written, Err(StoreError::Full)) && self.empty_log() {
+            written = self.write(jobs);
+        }
+        if matches!(written, Err(StoreError::Full)) && self.reserve.release() {
+            self.empty_log();
+            written = self.write(jobs);
+        }
+        written
+    }
+
+    /// Moves what stands in the write-ahead log into the database, without waiting for readers. Whether all of it was
+    /// moved, so that the next transaction begins at the log's start.
+    fn empty_log(&self) -> bool {
+        let Some(conn) = &self.conn else { return false };
+        let moved = conn
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?));
+        moved.unwrap_or(false)
+    }
+
     /// One transaction: what became of each job, or the fault that all share.
-    fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(Group, Vec<Result<(), StoreError>>), StoreError> {
+    fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Written {
         if self.conn.is_none() {
             self.reopen()?;
         }
@@ -229,7 +254,9 @@ fn index_words(tx: &Connection, words: &[(i64, String)]) -> Result<(), StoreErro
         return Ok(());
     }
     tx.execute_batch("SAVEPOINT words")?;
-    match messages::add_words(tx, words) {
+    // FTS5 writes what it gathered when a savepoint begins; without one its faults would fail the whole COMMIT.
+    let flush = || Ok(tx.execute_batch("SAVEPOINT flush; RELEASE flush")?);
+    match messages::add_words(tx, words).and_then(|()| flush()) {
         Err(error) if error.is_of_the_disk() || tx.is_autocommit() => return Err(error),
         Err(error) => {
             tracing::error!(%error, "messages could not be added to the search");
@@ -267,8 +294,8 @@ where
     }
 
     fn answer(self: Box<Self>, fate: Result<(), StoreError>) {
-        let value = fate.and_then(|()| self.value.ok_or(StoreError::Closed));
-        let _ = self.reply.send(value);
+        let Self { value, reply, .. } = *self;
+        let _ = reply.send(fate.and_then(|()| value.ok_or(StoreError::Closed)));
     }
 }
 
@@ -288,5 +315,92 @@ impl super::Store {
     /// Queues a job; waits while the queue is full.
     pub(super) async fn order(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         self.inner.queue.send(Order::Write(job)).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreError;
+    use crate::store::Store;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Notes a call of this name; its method has `bytes` bytes.
+    async fn note(store: &Store, name: &str, bytes: usize, runs: &Arc<AtomicU32>) -> Result<(), StoreError> {
+        let (name, method, runs) = (name.to_owned(), "x".repeat(bytes), runs.clone());
+        store
+            .write(move |tx, _| {
+                runs.fetch_add(1, Ordering::Relaxed);
+                tx.execute("INSERT INTO requests (id, method, conversation) VALUES (?1, ?2, '')", (&name, &method))?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn noted(store: &Store) -> Vec<String> {
+        let names = store.read(|conn| {
+            let mut statement = conn.prepare("SELECT id FROM requests ORDER BY id")?;
+            let names = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            Ok(names)
+        });
+        names.await.unwrap()
+    }
+
+    /// SQLite's own limit of pages answers as a full disk does.
+    async fn limit_pages(store: &Store, pages: u32) {
+        store
+            .write(move |tx, _| {
+                let sql = format!("PRAGMA max_page_count = {pages}");
+                Ok(tx.query_row(&sql, [], |_| Ok(()))?)
+            })
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_tried_again_with_all_that_can_be_freed_and_then_fails_the_whole_group() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("akk.db")).unwrap();
+        let reserve = home.path().join("akk.reserve");
+        let (small, big) = (Arc::default(), Arc::default());
+        limit_pages(&store, 60).await;
+        assert!(reserve.exists());
+
+        let (first, second) = tokio::join!(note(&store, "a", 10, &small), note(&store, "b", 1 << 20, &big));
+
+        assert_eq!(second, Err(StoreError::Full));
+        assert_eq!(big.load(Ordering::Relaxed), 3, "again with an empty log, and again with what was reserved");
+        assert!(!reserve.exists());
+        // The first was alone, or it shared the fate of the second: whoever was answered `Ok` is there.
+        let answered: Vec<String> = if first.is_ok() { vec!["a".into()] } else { Vec::new() };
+        assert_eq!(noted(&store).await, answered);
+
+        note(&store, "c", 10, &small).await.unwrap();
+        limit_pages(&store, 1_000_000).await;
+        note(&store, "d", 1 << 20, &big).await.unwrap();
+        assert!(noted(&store).await.ends_with(&["c".into(), "d".into()]));
+    }
+
+    #[tokio::test]
+    async fn a_defect_in_one_job_fails_that_job_only() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("akk.db")).unwrap();
+        let runs = Arc::default();
+        let (a, b, again) =
+            tokio::join!(note(&store, "a", 1, &runs), note(&store, "b", 1, &runs), note(&store, "a", 1, &runs));
+        assert_eq!((a, b), (Ok(()), Ok(())));
+        assert!(matches!(again, Err(StoreError::Defect { .. })), "{again:?}");
+        assert_eq!(noted(&store).await, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_reader_cannot_write_and_a_failed_read_gives_its_place_back() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("akk.db")).unwrap();
+        for _ in 0..10 {
+            let written = store.read(|conn| Ok(conn.execute("DELETE FROM requests", [])?)).await;
+            assert!(matches!(written, Err(StoreError::ReadOnly { .. })), "{written:?}");
+        }
+        assert_eq!(noted(&store).await, Vec::<String>::new());
     }
 }

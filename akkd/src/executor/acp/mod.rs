@@ -2,5 +2,5 @@
 
 mod permission;
 mod turn;
-mod verdict;
+pub(super) mod verdict;
 mod wire;

@@ -396,7 +396,12 @@ impl Seat {
                 self.tell(open, decision.activity).await;
             }
             Seen::Request { id, method, .. } => self.write_through(wire::not_served(&id, &method)).await,
-            Seen::Activity(_) | Seen::Text | Seen::Thought | Seen::Response { .. } | Seen::Nothing => {}
+            Seen::Activity(_)
+            | Seen::Text
+            | Seen::Thought
+            | Seen::PromptSent
+            | Seen::Response { .. }
+            | Seen::Nothing => {}
         }
     }
 

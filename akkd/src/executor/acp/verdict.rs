@@ -10,7 +10,11 @@ const AUTH_REQUIRED: i64 = -32000;
 const MAX_REASON_CHARS: usize = 400;
 
 /// How a turn ended whose prompt was answered.
-pub(super) fn of_answer(outcome: &Result<Value, RpcError>, stream: &StreamReader, cancelling: bool) -> How {
+pub(in crate::executor) fn of_answer(
+    outcome: &Result<Value, RpcError>,
+    stream: &StreamReader,
+    cancelling: bool,
+) -> How {
     match outcome {
         Ok(result) => {
             let reason = result.get("stopReason").and_then(Value::as_str).unwrap_or("end_turn");
@@ -44,7 +48,7 @@ pub(super) fn of_answer(outcome: &Result<Value, RpcError>, stream: &StreamReader
 }
 
 /// How a turn ended whose session could not be made, or could not be reached again.
-pub(super) fn of_session_error(error: &RpcError, existing: bool) -> How {
+pub(in crate::executor) fn of_session_error(error: &RpcError, existing: bool) -> How {
     if let Some(refusal) = refusal_in_error(error, None) {
         return refused(refusal);
     }
@@ -59,7 +63,7 @@ pub(super) fn of_session_error(error: &RpcError, existing: bool) -> How {
 }
 
 /// How a turn ended whose model could not be set.
-pub(super) fn of_setting_error(error: &RpcError, model: &str) -> How {
+pub(in crate::executor) fn of_setting_error(error: &RpcError, model: &str) -> How {
     match refusal_in_error(error, Some(model)) {
         Some(refusal) => refused(refusal),
         None => How::CannotStart { reason: sentence("the agent could not set the model", &said(error)) },
@@ -67,12 +71,12 @@ pub(super) fn of_setting_error(error: &RpcError, model: &str) -> How {
 }
 
 /// The agent refused the model.
-pub(super) fn refused(refusal: Refusal) -> How {
+pub(in crate::executor) fn refused(refusal: Refusal) -> How {
     How::ModelRefused { attempted: refusal.attempted, available: refusal.available, reason: refusal.reason }
 }
 
 /// A sentence with what was said behind it: one line, redacted, cut.
-pub(super) fn sentence(what: &str, said: &str) -> String {
+pub(in crate::executor) fn sentence(what: &str, said: &str) -> String {
     let said = redact::preview(said, MAX_REASON_CHARS);
     if said.is_empty() { what.to_owned() } else { format!("{what}: {said}") }
 }

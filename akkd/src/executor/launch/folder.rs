@@ -104,16 +104,21 @@ impl LaunchFolder {
 
     /// The last `max` bytes of stderr, as text; empty where there is none.
     pub(in crate::executor) fn stderr_tail(&self, max: usize) -> String {
+        // What was given back to the disk reads as zeros.
+        String::from_utf8_lossy(&self.tail_of(&self.err(), max)).trim_start_matches('\0').to_owned()
+    }
+
+    /// The last `max` bytes of stdout or stderr; empty where there is none.
+    pub(in crate::executor) fn tail_of(&self, path: &Path, max: usize) -> Vec<u8> {
         let read = || -> io::Result<Vec<u8>> {
-            let file = self.open_output(&self.err())?;
+            let file = self.open_output(path)?;
             let size = file.metadata()?.len();
             let mut tail = vec![0; max.min(usize::try_from(size).unwrap_or(max))];
             let from = size - tail.len() as u64;
             file.read_exact_at(&mut tail, from)?;
             Ok(tail)
         };
-        // What was given back to the disk reads as zeros.
-        String::from_utf8_lossy(&read().unwrap_or_default()).trim_start_matches('\0').to_owned()
+        read().unwrap_or_default()
     }
 
     /// Removes it with all that is in it.

@@ -150,7 +150,17 @@ impl Running {
         argv: &[String],
         stdin: StdinOf<'_>,
     ) -> Result<Self, StartError> {
-        let launch_id = LaunchId::new(uuid::Uuid::now_v7());
+        Self::launch_as(shared, LaunchId::new(uuid::Uuid::now_v7()), order, argv, stdin).await
+    }
+
+    /// The same under an id that was recorded before.
+    pub(in crate::executor) async fn launch_as(
+        shared: &Shared,
+        launch_id: LaunchId,
+        order: &TurnOrder,
+        argv: &[String],
+        stdin: StdinOf<'_>,
+    ) -> Result<Self, StartError> {
         let ticket = hex::encode(rand::random::<[u8; 32]>());
         let mut environment = (shared.context.environment)(order);
         let facts = LaunchFacts {
@@ -414,6 +424,11 @@ impl Running {
         let tail = tail.trim();
         let skip = tail.chars().count().saturating_sub(MAX_TRACE_CHARS);
         (!tail.is_empty()).then(|| tail.chars().skip(skip).collect())
+    }
+
+    /// The last `max` bytes that it printed on stdout.
+    pub(in crate::executor) fn stdout(&self, max: usize) -> Vec<u8> {
+        self.folder.tail_of(&self.folder.out(), max)
     }
 
     /// What it printed on stderr, not redacted: to be searched, not shown.

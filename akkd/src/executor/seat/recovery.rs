@@ -122,6 +122,11 @@ impl Seat {
     async fn go_on(&mut self, turn: RecoveredTurn, prompt: PromptRow, adopted: bool) {
         let mut open = OpenTurn::new(turn.order);
         let Some(agent) = self.agent.as_mut().filter(|_| adopted) else {
+            if open.order.agent.transport == Transport::Acpx {
+                open.begin(prompt, 0);
+                let Err(stopped) = self.acpx_go_on(&mut open, false, turn.cancelling).await;
+                return self.conclude(open, stopped).await;
+            }
             let how = match prompt.fate {
                 PromptFate::Finishing => How::Uncertain {
                     reason: "akkd went down while it handed the prompt over, and the agent is gone".to_owned(),
@@ -145,8 +150,9 @@ impl Seat {
         let cancelling = turn.cancelling;
         let stopped = match open.order.agent.transport {
             Transport::Acp => self.acp_go_on(&mut open, cancelling).await,
-            transport => {
-                let reason = format!("the transport {transport} is not available in this version");
+            Transport::Acpx => self.acpx_go_on(&mut open, true, cancelling).await,
+            Transport::Codex => {
+                let reason = "the transport codex is not available in this version".to_owned();
                 Err(Break::ended(How::Failed { reason }))
             }
         };

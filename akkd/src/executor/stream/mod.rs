@@ -8,6 +8,7 @@ mod reader;
 mod refusal;
 mod tools;
 mod turn;
+mod watched;
 mod wire;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::refusal::{self, Refusal};
 use super::tools::{self, word};
 use super::turn::{Marks, Turn};
+use super::watched::LookedFor;
 use super::wire::{self, Line, Update, UpdateParams};
 use akk_core::redact;
 use akk_proto::event::Activity;
@@ -40,6 +41,9 @@ pub enum Source {
     Agent,
     /// `acpx --format json`: lines of both directions, and acpx' own error records.
     Acpx,
+    /// `acpx --format json … sessions watch`: every turn of a session as its owner recorded it. Only the turn of one
+    /// prompt counts, and is told as by [`Acpx`](Self::Acpx).
+    AcpxWatch,
 }
 
 /// What a line meant.
@@ -69,6 +73,8 @@ pub enum Seen {
         /// `session/request_permission` needs.
         params: Value,
     },
+    /// acpx hands the prompt to the agent. Only from source `Acpx`.
+    PromptSent,
     /// Something odd, or a warning of the agent; redacted, 400 characters at most, 20 in a turn at most.
     Notice(String),
     /// Nothing to act upon.
@@ -105,6 +111,8 @@ pub struct StreamReader {
     called: VecDeque<Called>,
     /// Requests of the agent that wait for acpx, oldest first.
     asked: VecDeque<Asked>,
+    /// The turn that is looked for; source `AcpxWatch` only.
+    pub(super) looked_for: Option<LookedFor>,
 }
 
 /// A request of acpx to the agent.
@@ -136,7 +144,18 @@ impl StreamReader {
             turn: Turn::default(),
             called: VecDeque::new(),
             asked: VecDeque::new(),
+            looked_for: None,
         }
+    }
+
+    /// A reader of `acpx … sessions watch` that looks for the turn of `prompt`.
+    pub fn watching(prompt: &str) -> Self {
+        Self { looked_for: Some(LookedFor::prompt(prompt)), ..Self::new(Source::AcpxWatch) }
+    }
+
+    /// Another turn is told from its beginning.
+    pub(super) fn forget(&mut self) {
+        *self = Self { looked_for: self.looked_for.take(), ..Self::new(self.source) };
     }
 
     /// A prompt was handed over: what was seen before does not count for it.
@@ -173,6 +192,11 @@ impl StreamReader {
     /// Whether the agent showed any sign of working on the prompt: text, thought, tool call, plan, request.
     pub fn activity_seen(&self) -> bool {
         self.turn.activity
+    }
+
+    /// Whether acpx handed the prompt to the agent. Only for acpx.
+    pub fn prompt_sent(&self) -> bool {
+        self.turn.prompt_sent
     }
 
     /// Whether the agent marked the turn as broken although it may end it with `end_turn` (codex-acp:
@@ -212,11 +236,15 @@ impl StreamReader {
     /// Takes the beginning of a line in that was too long to be kept: `total` bytes. 1 KiB of it is enough.
     pub fn feed_oversized(&mut self, head: &[u8], total: u64) -> Vec<Seen> {
         let head = String::from_utf8_lossy(&head[..head.len().min(HEAD_BYTES)]);
+        if self.source == Source::AcpxWatch {
+            return vec![Seen::Nothing];
+        }
         if self.source == Source::Acpx && head.contains("\"method\":\"session/prompt\"") {
             // Our own prompt, told back to us.
             let id = head.split("\"id\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
             self.called(id.unwrap_or_default().trim_matches('"'), "session/prompt", None);
-            return vec![Seen::Nothing];
+            self.turn.prompt_sent = true;
+            return vec![Seen::PromptSent];
         }
         if head.contains("\"session/update\"") && head.contains("agent_") && !self.replaying {
             self.turn.activity = true;
@@ -225,6 +253,10 @@ impl StreamReader {
     }
 
     fn read(&mut self, text: &str) -> Vec<Seen> {
+        if self.source == Source::AcpxWatch { self.read_watched(text) } else { self.read_message(text) }
+    }
+
+    pub(super) fn read_message(&mut self, text: &str) -> Vec<Seen> {
         let line: Line<'_> = match serde_json::from_str(text) {
             Ok(line) if text.starts_with('{') => line,
             _ => return self.notice(&format!("a line that is no message: {}", cut(text, 200))),
@@ -244,7 +276,7 @@ impl StreamReader {
 
     fn request(&mut self, method: &str, id: &RawValue, params: Option<&RawValue>) -> Vec<Seen> {
         let method = cut(method, MAX_ID_CHARS);
-        if self.source == Source::Acpx && is_called_by_client(&method) {
+        if self.source != Source::Agent && is_called_by_client(&method) {
             let model = model_set(&method, params);
             self.called(&id_text(id), &method, model);
             match method.as_str() {
@@ -254,6 +286,8 @@ impl StreamReader {
                     let to: Option<UpdateParams<'_>> = wire::parse(params);
                     self.session = to.and_then(|p| word(p.session_id, MAX_ID_CHARS));
                     self.replaying = false;
+                    self.turn.prompt_sent = true;
+                    return vec![Seen::PromptSent];
                 }
                 _ => {}
             }
@@ -261,7 +295,7 @@ impl StreamReader {
         }
         // A question means that the agent is at work, also when its history is told again.
         self.turn.work();
-        if self.source == Source::Acpx {
+        if self.source != Source::Agent {
             self.asked(id, &method, params);
             return vec![];
         }
@@ -303,8 +337,8 @@ impl StreamReader {
             (Source::Agent, None) => ("null".to_owned(), None),
             (Source::Agent, Some(name)) => (name, None),
             // acpx ends its output with a record of its own when the agent gave no answer.
-            (Source::Acpx, None) => (ACPX_RECORD.to_owned(), None),
-            (Source::Acpx, Some(name)) => match self.settle(&name, &outcome) {
+            (Source::Acpx | Source::AcpxWatch, None) => (ACPX_RECORD.to_owned(), None),
+            (Source::Acpx | Source::AcpxWatch, Some(name)) => match self.settle(&name, &outcome) {
                 Settled::Called(c) => (c.method, c.model),
                 Settled::Asked(seen) => return seen,
                 Settled::Unknown if is_acpx_own(&outcome) => (ACPX_RECORD.to_owned(), None),
@@ -450,7 +484,7 @@ impl StreamReader {
         }
     }
 
-    fn notice(&mut self, text: &str) -> Vec<Seen> {
+    pub(super) fn notice(&mut self, text: &str) -> Vec<Seen> {
         self.turn.notices = self.turn.notices.saturating_add(1);
         match self.turn.notices {
             n if n < MAX_NOTICES => vec![Seen::Notice(redact::preview(text, MAX_NOTICE_CHARS))],

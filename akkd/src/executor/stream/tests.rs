@@ -95,9 +95,10 @@ fn both_sides_may_use_the_same_id_at_once() {
 {"jsonrpc":"2.0","id":0,"method":"session/request_permission","params":{"sessionId":"s","options":[],"toolCall":{"toolCallId":"u"}}}
 {"jsonrpc":"2.0","id":0,"result":{"stopReason":"cancelled"}}"#,
     );
-    assert!(matches!(&seen[0], Seen::Activity(Activity::Permission { decision, .. }) if decision == "allowed"));
-    assert!(matches!(&seen[1], Seen::Response { id, .. } if id == "session/prompt"));
-    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0], Seen::PromptSent);
+    assert!(matches!(&seen[1], Seen::Activity(Activity::Permission { decision, .. }) if decision == "allowed"));
+    assert!(matches!(&seen[2], Seen::Response { id, .. } if id == "session/prompt"));
+    assert_eq!(seen.len(), 3);
     assert!(r.activity_seen());
 }
 
@@ -304,7 +305,7 @@ fn an_oversized_line_is_a_sign_of_life_and_our_own_prompt_is_none() {
         r#"{{"jsonrpc":"2.0","id":2,"method":"session/prompt","params":{{"sessionId":"s","prompt":[{{"type":"text","text":"{}"}}]}}}}"#,
         "p".repeat(MAX_LINE_BYTES)
     );
-    assert_eq!(r.feed(prompt.as_bytes()), [Seen::Nothing]);
+    assert_eq!(r.feed(prompt.as_bytes()), [Seen::PromptSent]);
     assert!(!r.activity_seen());
     let seen = r.feed(br#"{"jsonrpc":"2.0","id":2,"error":{"code":-32603,"message":"boom"}}"#);
     assert!(matches!(&seen[..], [Seen::Response { id, .. }] if id == "session/prompt"), "{seen:?}");

@@ -28,6 +28,8 @@ pub(super) struct Turn {
     pub(super) thoughts: u64,
     /// Whether text, a thought, a tool call, a plan or a request came.
     pub(super) activity: bool,
+    /// Whether acpx handed the prompt to the agent.
+    pub(super) prompt_sent: bool,
     /// Whether anything but text came.
     worked: bool,
     /// Tokens, as the answer to the prompt told them.

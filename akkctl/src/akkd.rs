@@ -1,0 +1,181 @@
+//! akkd as the commands see it: there when it is needed, called again when a connection broke.
+
+use crate::client::{Answer, Client, PATIENCE, Subscription};
+use crate::environment::Surroundings;
+use crate::error::{Error, Result};
+use crate::start;
+use akk_proto::RequestId;
+use akk_proto::api::{Empty, StreamItem, SubscribeParams};
+use akk_proto::error::ErrorKind;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+
+/// How long a waiting client waits for a stopped akkd to be started by somebody.
+const RECONNECT: Duration = Duration::from_secs(10);
+
+/// akkd, connected when first needed, and started when none runs.
+#[derive(Debug)]
+pub(crate) struct Akkd<'a> {
+    surroundings: &'a Surroundings,
+    client: Option<Client>,
+}
+
+impl<'a> Akkd<'a> {
+    /// akkd of these surroundings; nothing is connected yet.
+    pub(crate) fn new(surroundings: &'a Surroundings) -> Self {
+        Self { surroundings, client: None }
+    }
+
+    /// Calls `method`. A connection that breaks before the answer is made again once and the call repeated: every
+    /// call that changes something carries a request id, or may be repeated without harm.
+    ///
+    /// # Errors
+    /// akkd's own error, or why there is no answer.
+    pub(crate) fn call(&mut self, method: &'static str, params: &impl Serialize) -> Result<Answer> {
+        self.call_within(method, params, PATIENCE)
+    }
+
+    /// As [`Self::call`], with another patience.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) fn call_within(
+        &mut self,
+        method: &'static str,
+        params: &impl Serialize,
+        patience: Duration,
+    ) -> Result<Answer> {
+        match self.call_once(method, params, patience) {
+            Err(e) if e.is_broken_connection() => self.call_once(method, params, patience),
+            other => other,
+        }
+    }
+
+    /// As [`Self::call_within`], without a second try.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) fn call_once(
+        &mut self,
+        method: &'static str,
+        params: &impl Serialize,
+        patience: Duration,
+    ) -> Result<Answer> {
+        let answer = self.connected()?.call(method, params, patience);
+        // After anything but an answer the next line may belong to this call.
+        if !matches!(answer, Ok(_) | Err(Error::Refused(_))) {
+            self.client = None;
+        }
+        answer
+    }
+
+    /// Events from `params.since` on, across restarts of akkd.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) fn follow(&self, params: SubscribeParams) -> Result<Follow<'a>> {
+        let mut follow = Follow { surroundings: self.surroundings, params, subscription: None, fruitless: false };
+        follow.subscribed()?;
+        Ok(follow)
+    }
+
+    /// Connects again when akkd stopped or died in the middle of a wait; lets a stopping one end first.
+    ///
+    /// # Errors
+    /// As [`start::reconnect`].
+    pub(crate) fn reconnect(&mut self) -> Result<()> {
+        if let Some(mut stopping) = self.client.take() {
+            stopping.wait_for_close(RECONNECT);
+        }
+        self.client = Some(start::reconnect(self.surroundings, RECONNECT)?);
+        Ok(())
+    }
+
+    fn connected(&mut self) -> Result<&mut Client> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => start::connect_or_start(self.surroundings)?,
+        };
+        Ok(self.client.insert(client))
+    }
+}
+
+/// A stream of events that goes on where it stood when the connection breaks.
+#[derive(Debug)]
+pub(crate) struct Follow<'a> {
+    surroundings: &'a Surroundings,
+    params: SubscribeParams,
+    subscription: Option<Subscription>,
+    /// The last connection broke, and the present one has not brought anything yet.
+    fruitless: bool,
+}
+
+impl Follow<'_> {
+    /// The next item, as it came and as it reads. Waits for ever, or until `deadline`.
+    ///
+    /// # Errors
+    /// When akkd cannot be reached again, or ends two subscriptions in a row without an item; [`Error::Silent`] when
+    /// the time is over.
+    pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Result<(Answer, StreamItem)> {
+        loop {
+            let patience = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            match self.subscribed()?.next(patience) {
+                Ok(answer) => {
+                    let item: StreamItem = answer.read()?;
+                    self.params.since = Some(match &item {
+                        StreamItem::Event(e) => e.cursor,
+                        StreamItem::Live { cursor } => *cursor,
+                        StreamItem::Gap { to, .. } => *to,
+                    });
+                    self.fruitless = false;
+                    return Ok((answer, item));
+                }
+                Err(e) if e.is_broken_connection() && !self.fruitless => {
+                    self.subscription = None;
+                    self.fruitless = true;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn subscribed(&mut self) -> Result<&mut Subscription> {
+        let subscription = if let Some(subscription) = self.subscription.take() {
+            subscription
+        } else {
+            let client = if self.fruitless {
+                start::reconnect(self.surroundings, RECONNECT)?
+            } else {
+                start::connect_or_start(self.surroundings)?
+            };
+            client.subscribe("events.subscribe", &self.params)?
+        };
+        Ok(self.subscription.insert(subscription))
+    }
+}
+
+/// A name of our own for a call that changes something.
+pub(crate) fn new_request_id() -> Option<RequestId> {
+    RequestId::parse(uuid::Uuid::now_v7().to_string()).ok()
+}
+
+/// The better error for `e` when the akkd that runs speaks another protocol: an answer that cannot be understood, or
+/// a parameter that it does not know, then follows from that.
+pub(crate) fn explain(e: Error, surroundings: &Surroundings) -> Error {
+    let doubtful = match &e {
+        Error::NotUnderstood { .. } => true,
+        Error::Refused(f) => {
+            matches!(f.kind, ErrorKind::InvalidParams | ErrorKind::InvalidRequest | ErrorKind::UnknownMethod)
+        }
+        _ => false,
+    };
+    if !doubtful {
+        return e;
+    }
+    Client::connect(&surroundings.paths.control_socket)
+        .and_then(|mut c| c.call("daemon.info", &Empty {}, Duration::from_secs(5)))
+        .and_then(|a| a.read::<start::Version>())
+        .ok()
+        .and_then(|v| v.mismatch())
+        .unwrap_or(e)
+}

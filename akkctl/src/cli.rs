@@ -1,0 +1,456 @@
+//! The command line. One definition feeds the parser, the help and the completions.
+
+use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Status};
+use akk_proto::message::MessageType;
+use akk_proto::{ConversationId, TurnId};
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use std::path::PathBuf;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default());
+
+/// Hand tasks to coding agents, follow them, answer them.
+///
+/// akkctl talks to akkd and starts it when none runs. A conversation ID may be shortened to a unique prefix or suffix
+/// (the eight digits at its end usually do), may be `@last`, and may be left out where exactly one conversation is open.
+///
+/// Exit codes: 0 ok, 1 failed, 2 usage, 3 needs someone (wait), 4 not found, 5 refused by a rule, 6 akkd not reachable, 7 timed out.
+#[derive(Debug, Parser)]
+#[command(name = "akkctl", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Print the result of the call as JSON, exactly as akkd answered; one line for each answer or event
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Hand a task to a coding agent
+    Delegate(Box<Delegate>),
+    /// Send a message: an answer when the agent asked, else a further task
+    Send(Send),
+    /// List conversations
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Show one conversation: where it stands, and what to do next
+    Status(StatusOf),
+    /// Print what the last turn came to, in full
+    Result(ResultOf),
+    /// Print the whole exchange
+    Transcript(Transcript),
+    /// Wait until a conversation needs someone
+    ///
+    /// Exit codes: 0 done, 1 failed or closed, 3 needs someone (question, blocked, permission, stalled, needs_*), 7 timed out. Ctrl-C leaves the work running.
+    Wait(Wait),
+    /// Stop the current turn; the conversation can be used again
+    Cancel(OneConversation),
+    /// Replay the history into a fresh agent session
+    Recover(OneConversation),
+    /// End a conversation; its history is kept
+    Close(Close),
+    /// Delete a closed conversation and its history, for good
+    Delete(Delete),
+    /// Search requests and messages
+    Search(Search),
+    /// Print events as they happen
+    Events(Events),
+    /// Show what waits for the orchestrator
+    Deliveries(Deliveries),
+    /// Start, stop and look at akkd
+    Daemon {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: Daemon,
+    },
+    /// Report to the orchestrator (run by agents, inside a turn)
+    ///
+    /// Exit code 0 only when the report is stored for good. Conversation, ticket and socket come from the environment that akkd gives to agents.
+    Callback(Callback),
+    /// Watch a delegation from beginning to end, with a built-in agent
+    Demo,
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which conversation.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// The conversation: an id, a unique prefix or suffix of one, or @last; left out: the only open one
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// The predecessor's name for it.
+    #[arg(long = "conversation", value_name = "ID", hide = true, allow_hyphen_values = true, conflicts_with = "id")]
+    conversation: Option<String>,
+}
+
+impl Which {
+    /// What akkd is to resolve; empty means the only open one.
+    pub(crate) fn wanted(&self) -> String {
+        let given = self.id.as_ref().or(self.conversation.as_ref());
+        given.map(|id| id.trim().to_owned()).unwrap_or_default()
+    }
+}
+
+/// `delegate`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub(crate) struct Delegate {
+    /// What to do, or `-` to read it from standard input; `claude: …` in front selects the agent
+    #[arg(value_name = "TEXT", group = "what")]
+    pub(crate) text: Option<String>,
+    /// What to do.
+    #[arg(long, value_name = "TEXT", group = "what", hide = true, allow_hyphen_values = true)]
+    pub(crate) request: Option<String>,
+    /// Read what to do from a file
+    #[arg(long, value_name = "FILE", group = "what", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) request_file: Option<PathBuf>,
+    /// The agent: codex, claude, cursor, gemini, or one from the configuration
+    #[arg(long, short, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) agent: Option<String>,
+    /// The directory to work in [default: the current one]
+    #[arg(long, short, visible_alias = "cwd", value_name = "DIR", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
+    pub(crate) workspace: Option<PathBuf>,
+    /// The model
+    #[arg(long, short, allow_hyphen_values = true)]
+    pub(crate) model: Option<String>,
+    /// A name for people
+    #[arg(long, short, allow_hyphen_values = true)]
+    pub(crate) label: Option<String>,
+    /// Stay, show progress on standard error, and print the agent's report; exits as `wait` does
+    ///
+    /// With --json: the answer of the delegation on one line, the answer of the wait on another.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// With --wait: give up waiting after this many seconds; the work goes on
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout: Option<u64>,
+    /// What happens to the agent's permission requests: allow those that only read, all, or none
+    #[arg(long, value_name = "POLICY", value_parser = policy())]
+    pub(crate) approve: Option<PermissionPolicy>,
+    /// What happens when the agent session is lost: replay the history, or ask
+    #[arg(long, visible_alias = "recovery-policy", value_name = "POLICY", value_parser = recovery())]
+    pub(crate) recovery: Option<RecoveryPolicy>,
+    /// Use this agent session again
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) session: Option<String>,
+    /// A proxy for the agent, without a password
+    #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+    pub(crate) proxy: Option<String>,
+    /// Rounds after which sending stops until the limit is raised [default: 50]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) soft_limit: Option<u32>,
+    /// Rounds after which the conversation fails [default: 100]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) hard_limit: Option<u32>,
+    /// Minutes of silence after which a turn counts as stalled [default: 60]
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) agent_timeout_minutes: Option<u32>,
+    /// Minutes of idleness after which the conversation is closed [default: 10080]
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) idle_timeout_minutes: Option<u32>,
+    /// Where reports go: an OpenClaw session key
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) orchestrator: Option<String>,
+    /// Deliver progress reports too
+    #[arg(long)]
+    pub(crate) deliver_progress: bool,
+}
+
+/// `send`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "akkctl send [OPTIONS] ID TEXT\n       akkctl send [OPTIONS] ID -\n       akkctl send [OPTIONS] --message TEXT [ID]",
+    after_help = "The first word is always the ID. To leave it out where only one conversation is open, give the text with --message."
+)]
+pub(crate) struct Send {
+    /// Which one.
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// What to say, or `-` to read it from standard input
+    #[arg(value_name = "TEXT", conflicts_with_all = ["message", "message_file"])]
+    pub(crate) text: Option<String>,
+    /// What to say, or `-` to read it from standard input; then the ID may be left out
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "message_file")]
+    pub(crate) message: Option<String>,
+    /// Read what to say from a file
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) message_file: Option<PathBuf>,
+    /// The type of the message [default: what the status asks for]
+    #[arg(long = "type", value_name = "TYPE", value_parser = message_type())]
+    pub(crate) kind: Option<MessageType>,
+    /// The model from now on; without a text it repeats the message whose model was refused
+    #[arg(long, short, allow_hyphen_values = true)]
+    pub(crate) model: Option<String>,
+    /// A new soft limit
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) soft_limit: Option<u32>,
+    /// A new hard limit
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) hard_limit: Option<u32>,
+    /// Cancel the open turn of a stalled conversation first
+    #[arg(long)]
+    pub(crate) cancel_first: bool,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Closed and cancelled ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only this agent
+    #[arg(long, short, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) agent: Option<String>,
+    /// Only this status
+    #[arg(long, short, value_parser = status())]
+    pub(crate) status: Option<Status>,
+    /// Only this workspace
+    #[arg(long, short, value_name = "DIR", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Rows at most [default: 100]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: Option<u32>,
+    /// Where the former page ended
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    pub(crate) after: Option<String>,
+}
+
+/// A command about one conversation.
+#[derive(Debug, Args)]
+pub(crate) struct OneConversation {
+    /// Which one.
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusOf {
+    /// Which one.
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// What the agent did, too: tool calls, plans, permissions, processes (with --json: on lines of their own)
+    #[arg(long)]
+    pub(crate) trace: bool,
+}
+
+/// `result`.
+#[derive(Debug, Args)]
+pub(crate) struct ResultOf {
+    /// Which one.
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Another turn than the last, such as turn-1
+    #[arg(long, value_name = "TURN")]
+    pub(crate) turn: Option<TurnId>,
+}
+
+/// `transcript`.
+#[derive(Debug, Args)]
+pub(crate) struct Transcript {
+    /// Which one.
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Go on with what happens from now on
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// Which one.
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Whichever needs someone first, from now on
+    #[arg(long, conflicts_with_all = ["id", "conversation"])]
+    pub(crate) any: bool,
+    /// Seconds after which to give up with exit code 7 [default: never]
+    #[arg(long, short, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+}
+
+/// `close`.
+#[derive(Debug, Args)]
+pub(crate) struct Close {
+    /// Which one.
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Why
+    #[arg(long, short, allow_hyphen_values = true)]
+    pub(crate) reason: Option<String>,
+}
+
+/// `delete`.
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// The conversation: an id, a unique prefix or suffix of one, or @last
+    #[arg(value_name = "ID", required_unless_present = "conversation")]
+    id: Option<String>,
+    /// The predecessor's name for it.
+    #[arg(long = "conversation", value_name = "ID", hide = true, allow_hyphen_values = true, conflicts_with = "id")]
+    conversation: Option<String>,
+}
+
+impl Delete {
+    /// What akkd is to resolve.
+    pub(crate) fn wanted(&self) -> String {
+        self.id.clone().or_else(|| self.conversation.clone()).unwrap_or_default()
+    }
+}
+
+/// `search`.
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// Words that must all occur
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) words: Vec<String>,
+    /// Hits at most [default: 50]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: Option<u32>,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with what happens from now on; without it, what happened is printed and that is all
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Only events with a higher cursor [default: with --follow what happens from now on, else all]
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) since: Option<u64>,
+    /// Only this conversation
+    #[arg(long, short, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) conversation: Option<String>,
+    /// Only events of this name; may be given several times
+    #[arg(long, short, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) kind: Vec<String>,
+}
+
+/// `deliveries`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Deliveries {
+    /// What to do with one.
+    #[command(subcommand)]
+    pub(crate) command: Option<DeliveryCommand>,
+    /// Acknowledged ones too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only this conversation
+    #[arg(long, short, value_name = "ID", allow_hyphen_values = true)]
+    pub(crate) conversation: Option<String>,
+    /// Rows at most [default: 100]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: Option<u32>,
+}
+
+/// What to do with a delivery.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeliveryCommand {
+    /// Try it again now
+    Retry {
+        /// The delivery, or the end of its id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Mark it as told
+    Ack {
+        /// The delivery, or the end of its id
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// What to do with akkd.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Daemon {
+    /// Start it; through the user service where one is installed
+    Start,
+    /// Stop it; running turns are left alone, and the next akkd goes on with them
+    Stop {
+        /// End running agents too
+        #[arg(long)]
+        agents: bool,
+    },
+    /// Show what it says of itself
+    Status,
+    /// Print the end of its log of today
+    Logs {
+        /// Go on with what is logged from now on
+        #[arg(long, short)]
+        follow: bool,
+        /// Lines at most
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+        lines: usize,
+    },
+}
+
+/// `callback`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("report").required(false))]
+pub(crate) struct Callback {
+    /// The report as one JSON object, such as '{"type":"done","body":"…"}'; left out or `-`: read from standard input
+    #[arg(value_name = "JSON", group = "report")]
+    pub(crate) text: Option<String>,
+    /// The predecessor's name for it.
+    #[arg(long, value_name = "JSON", group = "report", hide = true, allow_hyphen_values = true)]
+    pub(crate) message: Option<String>,
+    /// Read the report from a file
+    #[arg(long, value_name = "FILE", group = "report", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) message_file: Option<PathBuf>,
+    /// The conversation [default: AKK_CONVERSATION]
+    #[arg(long, value_name = "ID")]
+    pub(crate) conversation: Option<ConversationId>,
+    /// The turn that this reports on [default: the open one]
+    #[arg(long, value_name = "TURN")]
+    pub(crate) turn: Option<TurnId>,
+    /// Read the ticket from a file [default: AKK_TICKET]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) ticket_file: Option<PathBuf>,
+}
+
+fn policy() -> impl TypedValueParser<Value = PermissionPolicy> {
+    use PermissionPolicy::{All, Deny, Reads};
+    let policies = [Reads, All, Deny];
+    one_of(policies.map(PermissionPolicy::as_str), move |t| policies.into_iter().find(|p| p.as_str() == t))
+}
+
+fn recovery() -> impl TypedValueParser<Value = RecoveryPolicy> {
+    one_of(["auto", "explicit"], |t| match t {
+        "auto" => Some(RecoveryPolicy::Auto),
+        "explicit" => Some(RecoveryPolicy::Explicit),
+        _ => None,
+    })
+}
+
+fn message_type() -> impl TypedValueParser<Value = MessageType> {
+    one_of(MessageType::ALL.into_iter().filter(|t| t.goes_to_agent()).map(MessageType::as_str), MessageType::parse)
+}
+
+fn status() -> impl TypedValueParser<Value = Status> {
+    one_of(Status::ALL.map(Status::as_str), Status::parse)
+}
+
+/// A parser that knows every value, so that help and completions do too.
+fn one_of<T: Clone + std::marker::Send + Sync + 'static>(
+    words: impl IntoIterator<Item = &'static str>,
+    parse: impl Fn(&str) -> Option<T> + Clone + std::marker::Send + Sync + 'static,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words).try_map(move |t| parse(&t).ok_or("not one of the possible values"))
+}
+
+#[cfg(test)]
+#[path = "cli_tests.rs"]
+mod tests;

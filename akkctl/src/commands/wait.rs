@@ -1,0 +1,67 @@
+//! `akkctl wait`: blocks until a conversation needs someone.
+
+use super::{Context, show_raw};
+use crate::cli::Wait;
+use crate::error::{Error, Result};
+use crate::output;
+use akk_proto::api::{WaitAnswer, WaitParams};
+use akk_proto::error::ErrorKind;
+use std::time::{Duration, Instant};
+
+/// akkd's longest wait; a longer one is several.
+const LONGEST_CALL: Duration = Duration::from_hours(1);
+/// How long after the end of a wait its answer may still come.
+const GRACE: Duration = Duration::from_secs(30);
+/// A connection that lasted for less is not worth another try.
+const WORTH_ANOTHER_TRY: Duration = Duration::from_secs(1);
+
+pub(super) fn run(args: &Wait, context: &Context<'_>) -> Result<u8> {
+    let wanted = args.which.wanted();
+    let which = (!args.any).then_some(wanted.as_str());
+    until_needed(which, args.timeout.map(Duration::from_secs), context)
+}
+
+/// Waits for this conversation, or for any, and shows what it needs. Goes on across restarts of akkd.
+///
+/// # Errors
+/// [`Error::WaitTimedOut`], or what a call comes to.
+pub(super) fn until_needed(which: Option<&str>, timeout: Option<Duration>, context: &Context<'_>) -> Result<u8> {
+    let begun = Instant::now();
+    let mut akkd = context.akkd();
+    loop {
+        let left = timeout.map_or(LONGEST_CALL, |t| t.saturating_sub(begun.elapsed()).min(LONGEST_CALL));
+        let called = Instant::now();
+        let answer = match akkd.call_once("conversation.wait", &params(which, left), left + GRACE) {
+            Err(e) if e.is_broken_connection() && called.elapsed() >= WORTH_ANOTHER_TRY => {
+                akkd.reconnect()?;
+                continue;
+            }
+            // Also said when akkd is about to be replaced by a newer one.
+            Err(Error::Refused(f)) if f.kind == ErrorKind::Stopping => {
+                akkd.reconnect()?;
+                continue;
+            }
+            other => other?,
+        };
+        let waited: WaitAnswer = answer.read()?;
+        if let Some(need) = waited.need {
+            context.show(&answer, output::waited)?;
+            return Ok(need.exit_code());
+        }
+        if let Some(timeout) = timeout.filter(|t| begun.elapsed() >= *t || left.is_zero()) {
+            if context.json {
+                show_raw(&answer)?;
+            }
+            return Err(Error::WaitTimedOut(timeout));
+        }
+    }
+}
+
+/// The parameters of one call.
+pub(super) fn params(which: Option<&str>, timeout: Duration) -> WaitParams {
+    WaitParams {
+        conversation_id: which.map(str::to_owned),
+        any: which.is_none(),
+        timeout_ms: u64::try_from(timeout.as_millis()).ok(),
+    }
+}

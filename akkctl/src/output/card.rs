@@ -1,0 +1,220 @@
+//! `akkctl status`: where one conversation stands, and the commands that lead on.
+
+use super::history::event_line_in;
+use super::terminal::{BOLD, DIM, WARN};
+use super::text::{counted, fit, one_line, padded};
+use super::{View, words};
+use akk_proto::api::GetAnswer;
+use akk_proto::conversation::{BudgetLevel, ConversationView, Status};
+use akk_proto::delivery::DeliveryView;
+use std::fmt::Write as _;
+
+const NAME: usize = 11;
+
+/// The card.
+pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
+    let c = &answer.conversation;
+    let ball = if c.needs.is_some() { words::Ball::NeedsYou } else { words::Ball::of(c.status) };
+    let mut out = format!(
+        "{}  {} {}\n",
+        view.paint(BOLD, c.conversation_id.as_str()),
+        view.paint(ball.style().bold(), &words::status_sentence(c.status, c.needs, &one_line(&c.agent))),
+        view.paint(DIM, &format!("({})", c.status)),
+    );
+    let mut field = |name: &str, text: &str| {
+        let text = fit(text, view.width.map(|w| w.saturating_sub(NAME + 2)));
+        let _ = writeln!(out, "  {}{text}", view.paint(DIM, &padded(name, NAME)));
+    };
+    if let Some(label) = &c.label {
+        field("label", &one_line(label));
+    }
+    field("request", &one_line(&c.user_request));
+    if let Some(reason) = &c.stalled_reason {
+        field("why", &one_line(reason));
+    }
+    if let Some(r) = c.recovery.as_ref().filter(|_| c.status == Status::NeedsRecovery) {
+        field("why", &one_line(&r.reason));
+    }
+    if let Some(m) = c.model_selection.as_ref().filter(|_| c.status == Status::NeedsModelSelection) {
+        field("why", &one_line(&m.reason));
+        if !m.available.is_empty() {
+            field("models", &one_line(&m.available.join(", ")));
+        }
+    }
+    if let Some(reason) = &c.close_reason {
+        field("closed", &format!("{} ({})", one_line(reason), view.ago(c.closed_at.unwrap_or(c.updated_at))));
+    }
+    field("agent", &agent(c));
+    field("workspace", &one_line(&c.workspace));
+    field("turn", &turn(c, view));
+    field("rounds", &rounds(c));
+    if !c.queued.is_empty() {
+        field("queue", &format!("{} behind the open turn", counted(c.queued.len() as u64, "message")));
+    }
+    if let Some(orchestrator) = &c.orchestrator {
+        field("reports to", &one_line(orchestrator));
+    }
+    field("age", &format!("created {}, last activity {}", view.ago(c.created_at), view.ago(c.updated_at)));
+    if c.undelivered > 0 || !answer.deliveries.is_empty() {
+        let _ = writeln!(out, "\n{}", view.paint(WARN, &format!("{} undelivered", counted(c.undelivered, "report"))));
+        for delivery in &answer.deliveries {
+            let _ = writeln!(out, "{}", delivery_line(delivery, view));
+        }
+    }
+    if !answer.events.is_empty() {
+        let _ = writeln!(out, "\n{}", view.paint(BOLD, "Last events"));
+        for record in &answer.events {
+            let _ = writeln!(out, "  {}", event_line_in(record, view, view.width.map(|w| w - 2)));
+        }
+    }
+    out.push('\n');
+    out.push_str(&next_steps(c, view));
+    out
+}
+
+/// The commands that a person would type next.
+pub(crate) fn next_steps(c: &ConversationView, view: &View) -> String {
+    let steps = steps(c);
+    let columns = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default() + 2;
+    let mut out = format!("{}\n", view.paint(BOLD, "Next"));
+    for (command, why) in steps {
+        let _ = writeln!(out, "  {}{}", padded(&command, columns), view.paint(DIM, why));
+    }
+    out
+}
+
+fn steps(c: &ConversationView) -> Vec<(String, &'static str)> {
+    let id = &c.conversation_id;
+    let step = |verb: &str, rest: &str, why: &'static str| (words::command(verb, id, rest), why);
+    let turn_is_open = c.turn.as_ref().is_some_and(|t| t.outcome.is_none());
+    let wait = step("wait", "", "until it needs you");
+    let follow = step("transcript", "--follow", "watch the exchange");
+    let cancel = step("cancel", "", "stop the turn");
+    let close = step("close", "", "end it; the history stays");
+    let result = step("result", "", "what the last turn came to");
+    match c.status {
+        Status::Created | Status::Running | Status::WaitingForAgent => vec![wait, follow, cancel],
+        Status::WaitingForOpenclaw => {
+            vec![result, step("send", "\"your answer\"", "answer it"), close]
+        }
+        Status::Idle => vec![result, step("send", "\"what to do next\"", "go on in the same session"), close],
+        Status::Cancelling => vec![wait],
+        Status::Stalled if turn_is_open => {
+            vec![follow, step("send", "--cancel-first \"try again\"", "stop the turn and try again"), cancel, close]
+        }
+        Status::Stalled => vec![
+            step("status", "--trace", "what the agent did"),
+            step("send", "\"try again\"", "a new attempt in the same session"),
+            step("recover", "", "a new session with a replay of the history"),
+            close,
+        ],
+        Status::NeedsRecovery => vec![step("recover", "", "a new session with a replay of the history"), close],
+        Status::NeedsModelSelection => {
+            let model = c.model_selection.as_ref().and_then(|m| m.available.first()).map(|m| one_line(m));
+            let model = format!("--model {}", model.as_deref().unwrap_or("MODEL"));
+            vec![step("send", &model, "send the message again with this model"), close]
+        }
+        Status::Failed if c.budget_level == BudgetLevel::HardStop => {
+            let limit = format!("--soft-limit {0} --hard-limit {0} \"go on\"", c.hard_limit.saturating_mul(2));
+            vec![result, step("send", &limit, "raise the limits and go on"), close]
+        }
+        Status::Failed => vec![result, step("send", "\"try again\"", "a new attempt"), close],
+        Status::Cancelled | Status::Closed => {
+            vec![step("transcript", "", "read the exchange"), step("delete", "", "delete it for good")]
+        }
+    }
+}
+
+fn agent(c: &ConversationView) -> String {
+    let mut text =
+        format!("{} over {}, session {}", one_line(&c.agent), c.executor.transport, one_line(&c.executor.session));
+    if let Some(model) = &c.executor_model {
+        let _ = write!(text, ", model {}", one_line(model));
+    }
+    text
+}
+
+fn turn(c: &ConversationView, view: &View) -> String {
+    let Some(t) = &c.turn else { return "none yet".to_owned() };
+    let mut text = match (t.outcome, t.ended_at) {
+        (Some(outcome), ended) => {
+            let ended = ended.map(|at| format!(" {}", view.ago(at))).unwrap_or_default();
+            format!("{} {}{ended}", t.turn_id, words::outcome(outcome))
+        }
+        (None, _) => format!("{} open for {}", t.turn_id, super::when::span(view.now.millis_since(t.started_at))),
+    };
+    if let Some(p) = &t.process {
+        let _ = write!(text, ", process {}: {}", p.pid, one_line(&p.command.join(" ")));
+    }
+    if let Some(reason) = &t.reason {
+        let _ = write!(text, ": {}", one_line(reason));
+    }
+    text
+}
+
+fn rounds(c: &ConversationView) -> String {
+    let level = match c.budget_level {
+        BudgetLevel::Normal => "",
+        BudgetLevel::Converge => "; the agent was told to converge",
+        BudgetLevel::Warning => "; the agent was warned",
+        BudgetLevel::SoftStop => "; sending needs --soft-limit",
+        BudgetLevel::HardStop => "; sending needs --hard-limit",
+    };
+    format!("{} of {} (hard limit {}){level}", c.response_rounds_used, c.soft_limit, c.hard_limit)
+}
+
+fn delivery_line(d: &DeliveryView, view: &View) -> String {
+    let state = padded(d.state.as_str(), 12);
+    let text = format!(
+        "{} for {}, {}{}",
+        one_line(&d.kind),
+        view.age(d.created_at),
+        counted(u64::from(d.attempts), "attempt"),
+        d.last_error.as_deref().map(|e| format!(": {}", one_line(e))).unwrap_or_default(),
+    );
+    let text = fit(&text, view.width.map(|w| w.saturating_sub(14)));
+    format!("  {}{text}", view.paint(words::delivery_style(d.state), &state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::samples;
+
+    #[test]
+    fn a_working_conversation_shows_its_turn_and_process() {
+        insta::assert_snapshot!(card(&samples::get(), &samples::view()));
+    }
+
+    #[test]
+    fn every_status_says_what_to_type_next() {
+        let mut c = samples::conversation();
+        let mut all = String::new();
+        for status in Status::ALL {
+            c.status = status;
+            let _ = write!(all, "{status}\n{}", next_steps(&c, &samples::view()));
+        }
+        insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_refused_model_shows_the_choice() {
+        let mut answer = samples::get();
+        answer.conversation = samples::model_refused();
+        answer.events.clear();
+        insta::assert_snapshot!(card(&answer, &samples::view()));
+    }
+
+    #[test]
+    fn a_stalled_one_says_why_and_what_is_undelivered() {
+        insta::assert_snapshot!(card(&samples::stalled(), &samples::view()));
+    }
+
+    #[test]
+    fn a_hard_stop_asks_for_a_higher_limit() {
+        let mut c = samples::conversation();
+        c.status = Status::Failed;
+        c.budget_level = BudgetLevel::HardStop;
+        assert!(next_steps(&c, &samples::view()).contains("--soft-limit 200 --hard-limit 200"));
+    }
+}

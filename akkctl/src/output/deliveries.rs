@@ -1,0 +1,94 @@
+//! `akkctl deliveries`: what waits for the orchestrator.
+
+use super::terminal::DIM;
+use super::text::{fit, one_line, padded, short, width};
+use super::{View, words};
+use akk_proto::api::DeliveryListAnswer;
+use akk_proto::delivery::{DeliveryState, DeliveryView};
+
+const HEAD: [&str; 6] = ["ID", "CONV", "KIND", "STATE", "TRIES", "AGE"];
+
+/// The outbox as a table.
+pub(crate) fn deliveries(answer: &DeliveryListAnswer, view: &View) -> String {
+    if answer.deliveries.is_empty() {
+        return "Nothing waits for an orchestrator.\n".to_owned();
+    }
+    let rows: Vec<[String; 6]> = answer.deliveries.iter().map(|d| cells(d, view)).collect();
+    let widths: [usize; 6] =
+        std::array::from_fn(|i| rows.iter().map(|r| width(&r[i])).chain([HEAD[i].len()]).max().unwrap_or_default());
+    let mut out = String::new();
+    let head: String = HEAD.iter().zip(&widths).map(|(h, w)| padded(h, w + 2)).collect();
+    out.push_str(&view.paint(DIM, &format!("{head}NEXT, TEXT")));
+    out.push('\n');
+    let left = view.width.map(|w| w.saturating_sub(widths.iter().map(|w| w + 2).sum::<usize>()));
+    for (row, d) in rows.iter().zip(&answer.deliveries) {
+        for (i, (cell, w)) in row.iter().zip(&widths).enumerate() {
+            let cell = padded(cell, w + 2);
+            out.push_str(&if i == 3 { view.paint(words::delivery_style(d.state), &cell) } else { cell });
+        }
+        out.push_str(&fit(&format!("{}{}", next(d, view), one_line(&d.preview)), left));
+        out.push('\n');
+        if let Some(error) = &d.last_error {
+            let text = format!("    {}", one_line(error));
+            out.push_str(&view.paint(DIM, &fit(&text, view.width)));
+            out.push('\n');
+        }
+    }
+    out.push_str(
+        &view.paint(DIM, "akkctl deliveries retry ID tries one again, akkctl deliveries ack ID marks it as told"),
+    );
+    out.push('\n');
+    out
+}
+
+/// One of them after `retry` or `ack`.
+pub(crate) fn delivery(d: &DeliveryView, view: &View) -> String {
+    let state = view.paint(words::delivery_style(d.state), d.state.as_str());
+    format!("{} of {} is {state}\n", tail(d), short(&d.conversation_id))
+}
+
+/// The end of the message's id: what a person may type for a delivery.
+fn tail(d: &DeliveryView) -> &str {
+    let id = d.delivery_id.as_str();
+    // Our ids are ASCII.
+    id.get(id.len().saturating_sub(8)..).unwrap_or(id)
+}
+
+fn cells(d: &DeliveryView, view: &View) -> [String; 6] {
+    let age = view.age(d.created_at);
+    [
+        tail(d).to_owned(),
+        short(&d.conversation_id).to_owned(),
+        one_line(&d.kind),
+        d.state.as_str().to_owned(),
+        d.attempts.to_string(),
+        if d.overdue { format!("{age}!") } else { age },
+    ]
+}
+
+fn next(d: &DeliveryView, view: &View) -> String {
+    match (d.state, d.next_attempt_at) {
+        (DeliveryState::Pending, Some(at)) => format!("{}: ", view.until(at)),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::samples;
+
+    #[test]
+    fn the_outbox_shows_what_waits_and_why() {
+        let answer = DeliveryListAnswer { deliveries: samples::deliveries() };
+        insta::assert_snapshot!(deliveries(&answer, &samples::view()));
+    }
+
+    #[test]
+    fn one_delivery_and_an_empty_outbox_have_their_words() {
+        let view = samples::view();
+        let one = delivery(&samples::deliveries()[0], &view);
+        let none = deliveries(&DeliveryListAnswer { deliveries: vec![] }, &view);
+        insta::assert_snapshot!(format!("{one}{none}"));
+    }
+}

