@@ -24,7 +24,13 @@ impl Shared {
     /// Prepares the folder of launches and the watcher of output files.
     pub(super) fn new(context: Context) -> io::Result<Self> {
         let launches = folder::prepare(&context.launches)?;
-        Ok(Self { context, launches, hints: OutputHints::start(), stopping: CancellationToken::new(), running: Arc::default() })
+        Ok(Self {
+            context,
+            launches,
+            hints: OutputHints::start(),
+            stopping: CancellationToken::new(),
+            running: Arc::default(),
+        })
     }
 
     /// Agent processes that are followed now.

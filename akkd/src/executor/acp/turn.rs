@@ -39,7 +39,9 @@ impl Seat {
         if self.can_go_on_with_agent(open, &argv) {
             match self.acp_prompted(open, None).await {
                 // It died between the turns, or in this moment: nothing arrived, so a fresh one is tried.
-                Err(Break::Died(_)) if open.fate().is_none_or(|f| f == PromptFate::Accepted) && open.cancel.is_none() => {
+                Err(Break::Died(_))
+                    if open.fate().is_none_or(|f| f == PromptFate::Accepted) && open.cancel.is_none() =>
+                {
                     if open.begun.take().is_some() {
                         open.attempt += 1;
                     }
@@ -251,7 +253,8 @@ impl Seat {
                 Met::Written(Written::Prompt) => {
                     if let Some(begun) = &mut open.begun {
                         begun.row.fate = PromptFate::Written;
-                        let report = ExecutorReport::PromptSent { turn_id: open.order.turn_id.clone(), bytes: begun.bytes };
+                        let report =
+                            ExecutorReport::PromptSent { turn_id: open.order.turn_id.clone(), bytes: begun.bytes };
                         self.report(report, false).await;
                     }
                 }

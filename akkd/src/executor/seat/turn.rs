@@ -1,10 +1,10 @@
 //! An open turn: what it waits for, how it is cancelled, when it counts as silent, and how it ends.
 
 use super::{Order, Seat};
-use crate::executor::{ReportError, TurnOrder};
 use crate::executor::launch::running::{Happening, Running};
 use crate::executor::launch::stdin::{PromptProgress, Written};
 use crate::executor::stream::{Seen, refusal_in_text};
+use crate::executor::{ReportError, TurnOrder};
 use crate::platform::Signal;
 use crate::store::{Checkpoint, PromptFate, PromptRow};
 use akk_core::{Ended, ExecutorReport, How, redact};
@@ -331,9 +331,9 @@ impl Seat {
                 None | Some(PromptFate::Accepted) => {
                     How::CannotStart { reason: format!("{ended} before it took the prompt{because}") }
                 }
-                Some(PromptFate::Finishing) if !agent.reader.stream.activity_seen() => How::Uncertain {
-                    reason: format!("{ended}, and whether the prompt had reached it cannot be known"),
-                },
+                Some(PromptFate::Finishing) if !agent.reader.stream.activity_seen() => {
+                    How::Uncertain { reason: format!("{ended}, and whether the prompt had reached it cannot be known") }
+                }
                 Some(_) => How::Failed { reason: format!("{ended} before it answered the prompt{because}") },
             }
         };
