@@ -6,8 +6,12 @@ use crate::error::{Error, Result};
 use crate::start;
 use akk_proto::RequestId;
 use akk_proto::api::{Empty, StreamItem, SubscribeParams};
+use akk_proto::error::ErrorKind;
 use serde::Serialize;
 use std::time::{Duration, Instant};
+
+/// How long a waiting client waits for a stopped akkd to be started by somebody.
+const RECONNECT: Duration = Duration::from_secs(10);
 
 /// akkd, connected when first needed, and started when none runs.
 #[derive(Debug)]
@@ -75,6 +79,18 @@ impl<'a> Akkd<'a> {
         Ok(follow)
     }
 
+    /// Connects again when akkd stopped or died in the middle of a wait; lets a stopping one end first.
+    ///
+    /// # Errors
+    /// As [`start::reconnect`].
+    pub(crate) fn reconnect(&mut self) -> Result<()> {
+        if let Some(mut stopping) = self.client.take() {
+            stopping.wait_for_close(RECONNECT);
+        }
+        self.client = Some(start::reconnect(self.surroundings, RECONNECT)?);
+        Ok(())
+    }
+
     fn connected(&mut self) -> Result<&mut Client> {
         let client = match self.client.take() {
             Some(client) => client,
@@ -90,7 +106,7 @@ pub(crate) struct Follow<'a> {
     surroundings: &'a Surroundings,
     params: SubscribeParams,
     subscription: Option<Subscription>,
-    /// The last connection broke before it brought anything.
+    /// The last connection broke, and the present one has not brought anything yet.
     fruitless: bool,
 }
 
@@ -124,9 +140,15 @@ impl Follow<'_> {
     }
 
     fn subscribed(&mut self) -> Result<&mut Subscription> {
-        let subscription = match self.subscription.take() {
-            Some(subscription) => subscription,
-            None => start::connect_or_start(self.surroundings)?.subscribe("events.subscribe", &self.params)?,
+        let subscription = if let Some(subscription) = self.subscription.take() {
+            subscription
+        } else {
+            let client = if self.fruitless {
+                start::reconnect(self.surroundings, RECONNECT)?
+            } else {
+                start::connect_or_start(self.surroundings)?
+            };
+            client.subscribe("events.subscribe", &self.params)?
         };
         Ok(self.subscription.insert(subscription))
     }
@@ -142,7 +164,9 @@ pub(crate) fn new_request_id() -> Option<RequestId> {
 pub(crate) fn explain(e: Error, surroundings: &Surroundings) -> Error {
     let doubtful = match &e {
         Error::NotUnderstood { .. } => true,
-        Error::Refused(f) => f.kind == akk_proto::error::ErrorKind::InvalidParams,
+        Error::Refused(f) => {
+            matches!(f.kind, ErrorKind::InvalidParams | ErrorKind::InvalidRequest | ErrorKind::UnknownMethod)
+        }
         _ => false,
     };
     if !doubtful {

@@ -74,6 +74,8 @@ pub(crate) enum Command {
     ///
     /// Exit code 0 only when the report is stored for good. Conversation, ticket and socket come from the environment that akkd gives to agents.
     Callback(Callback),
+    /// Watch a delegation from beginning to end, with a built-in agent
+    Demo,
     /// Print a completion script
     Completions {
         /// For which shell

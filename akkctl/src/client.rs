@@ -17,9 +17,6 @@ use std::time::Duration;
 /// How long a call may take when nothing else is said. Starting an agent is the slowest part of one.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
-/// JSON-RPC's code for a method that the server does not know.
-const METHOD_NOT_FOUND: i32 = -32601;
-
 /// One connection to akkd.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -144,7 +141,7 @@ impl Client {
                 continue;
             }
             return match (incoming.result, incoming.error) {
-                (_, Some(error)) => Err(error.into_error(method)),
+                (_, Some(error)) => Err(error.into_error()),
                 (Some(result), None) => Ok(Answer { method, raw: result.to_owned() }),
                 (None, None) => Err(Error::NotUnderstood {
                     method: method.to_owned(),
@@ -252,13 +249,7 @@ impl LineError {
 }
 
 impl WireError {
-    fn into_error(self, method: &str) -> Error {
-        if self.code == METHOD_NOT_FOUND {
-            return Error::NotUnderstood {
-                method: method.to_owned(),
-                detail: "it does not know this method".to_owned(),
-            };
-        }
+    fn into_error(self) -> Error {
         let data = self.data.unwrap_or_default();
         let (kind, hint, details) = if let Ok(data) = ErrorData::deserialize(&data) {
             (data.kind, data.hint, data.details)

@@ -80,6 +80,8 @@ fn an_error_keeps_its_kind_its_hint_and_its_exit_code() {
     assert_eq!((newer.kind, newer.hint.as_str()), (ErrorKind::WrongStatus, "update"), "its code is known");
     let bare = refused(Play::Refuse(json!({"code": -32602, "message": "Invalid params"})));
     assert_eq!((bare.kind, bare.kind.exit_code()), (ErrorKind::InvalidParams, 2));
+    let unknown = refused(Play::Refuse(json!({"code": -32601, "message": "Method not found"})));
+    assert_eq!(unknown.kind, ErrorKind::UnknownMethod);
     let strange = refused(Play::Refuse(json!({"code": -1, "message": "?"})));
     assert_eq!(strange.kind, ErrorKind::Internal);
     let without_id = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}"#;
@@ -89,8 +91,7 @@ fn an_error_keeps_its_kind_its_hint_and_its_exit_code() {
 #[test]
 fn what_is_no_answer_is_said_so() {
     let strange = |line: &str| call(vec![Play::Raw(format!("{line}\n"))]).unwrap_err();
-    for line in ["not json", r#"{"jsonrpc":"2.0","id":ID}"#, "3", r#"{"id":ID,"error":{"code":-32601,"message":"x"}}"#]
-    {
+    for line in ["not json", r#"{"jsonrpc":"2.0","id":ID}"#, "3"] {
         let e = strange(line);
         assert!(matches!(e, Error::NotUnderstood { .. }), "{line}: {e:?}");
         assert_eq!(e.exit_code(), 1);

@@ -211,34 +211,35 @@ impl Error {
             Self::Refused(f) => f.hint.clone(),
             Self::Usage { hint, .. } | Self::Program { hint, .. } => hint.clone(),
             Self::Report { hint, .. } => (*hint).to_owned(),
-            Self::NotRunning(_) | Self::ServiceStopped => "start it with `akkctl daemon start`".to_owned(),
+            Self::NotRunning(_) | Self::ServiceStopped => "Start it with `akkctl daemon start`.".to_owned(),
             Self::Connect { .. } => {
-                "check that you may use this path, and that AKK_HOME and AKK_SOCKET name the right place".to_owned()
+                "Check that you may use this path, and that AKK_HOME and AKK_SOCKET name the right place.".to_owned()
             }
-            Self::ForeignServer { .. } => "unset AKK_SOCKET, or let it name a socket of your own akkd".to_owned(),
-            Self::InsideAgent => "start it from a shell of your own with `akkctl daemon start`".to_owned(),
-            Self::NoDaemonProgram => "install akkd beside akkctl, or put its directory into PATH".to_owned(),
+            Self::ForeignServer { .. } => "Unset AKK_SOCKET, or let it name a socket of your own akkd.".to_owned(),
+            Self::InsideAgent => "Start it from a shell of your own with `akkctl daemon start`.".to_owned(),
+            Self::NoDaemonProgram => "Install akkd beside akkctl, or put its directory into PATH.".to_owned(),
             Self::StartFailed { hint, .. } => {
-                hint.clone().unwrap_or_else(|| "run `akkd` in a terminal to see more".to_owned())
+                hint.clone().unwrap_or_else(|| "Run `akkd` in a terminal to see more.".to_owned())
             }
-            Self::StartSilent { .. } | Self::Silent { .. } => {
-                "look into `akkctl daemon logs`; the call may have been carried out".to_owned()
+            Self::StartSilent { .. } => {
+                "Look into `akkctl daemon logs`; it may only be slow, then try again.".to_owned()
             }
-            Self::Broken { .. } => "look into `akkctl daemon logs`, and try again".to_owned(),
-            Self::AnswerTooLong { .. } => "ask for less, for example with --limit".to_owned(),
-            Self::TooLarge { .. } => "put the text into a file in the workspace and send its name".to_owned(),
+            Self::Silent { .. } => "Look into `akkctl daemon logs`; the call may have been carried out.".to_owned(),
+            Self::Broken { .. } => "Look into `akkctl daemon logs`, and try again.".to_owned(),
+            Self::AnswerTooLong { .. } => "Ask for less, for example with --limit.".to_owned(),
+            Self::TooLarge { .. } => "Put the text into a file in the workspace and send its name.".to_owned(),
             Self::NotUnderstood { .. } => {
-                "this is a defect; report it with the output of `akkctl --version`".to_owned()
+                "This is a defect; report it with the output of `akkctl --version`.".to_owned()
             }
             Self::VersionMismatch { our_protocol, their_protocol, .. } if our_protocol > their_protocol => {
-                "start the newer akkd with `akkctl daemon stop` and `akkctl daemon start`; running turns go on"
+                "Start the newer akkd with `akkctl daemon stop` and `akkctl daemon start`; running turns go on."
                     .to_owned()
             }
-            Self::VersionMismatch { .. } => "use the akkctl that was installed with the running akkd".to_owned(),
-            Self::WaitTimedOut(_) => "the work goes on; wait again, or look with `akkctl status`".to_owned(),
-            Self::File { .. } => "check the path and its permissions".to_owned(),
+            Self::VersionMismatch { .. } => "Use the akkctl that was installed with the running akkd.".to_owned(),
+            Self::WaitTimedOut(_) => "The work goes on; wait again, or look with `akkctl status`.".to_owned(),
+            Self::File { .. } => "Check the path and its permissions.".to_owned(),
             Self::ReaderLeft => String::new(),
-            Self::Output(_) => "check where the output goes".to_owned(),
+            Self::Output(_) => "Check where the output goes.".to_owned(),
         }
     }
 

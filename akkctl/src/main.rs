@@ -7,11 +7,12 @@ mod akkd;
 mod cli;
 mod client;
 mod commands;
+mod demo_agent;
 mod environment;
 mod error;
 #[cfg(test)]
 #[path = "../tests/fake/mod.rs"]
-#[expect(unreachable_pub, reason = "the integration tests use it too")]
+#[expect(unreachable_pub, dead_code, reason = "the integration tests use it too")]
 mod fake;
 mod output;
 mod peer;
@@ -24,6 +25,10 @@ use error::{Error, Result};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before the command line is parsed: the agent has its own words, and is no command for people.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "demo-agent") {
+        return demo_agent::run(std::env::args_os().skip(2));
+    }
     let cli = cli::Cli::parse();
     ExitCode::from(run(cli).unwrap_or_else(|e| failed(&e)))
 }

@@ -49,6 +49,25 @@ pub(crate) fn connect_or_start(surroundings: &Surroundings) -> Result<Client> {
     Ok(start(surroundings)?.0)
 }
 
+/// Connects again for somebody who was connected and waits for something.
+///
+/// A waiting client does not undo `akkctl daemon stop`, which removes the socket: it waits `patience` for somebody
+/// else to start akkd, as an upgrade does. An akkd that died leaves its socket behind, and is started again.
+///
+/// # Errors
+/// [`Error::NotRunning`] when nobody started it, else as [`connect_or_start`].
+pub(crate) fn reconnect(surroundings: &Surroundings, patience: Duration) -> Result<Client> {
+    let socket = &surroundings.paths.control_socket;
+    let begun = Instant::now();
+    loop {
+        match Client::connect(socket) {
+            Err(Error::NotRunning(_)) if socket.exists() => return connect_or_start(surroundings),
+            Err(Error::NotRunning(_)) if begun.elapsed() < patience => std::thread::sleep(LOOK),
+            other => return other,
+        }
+    }
+}
+
 /// Starts akkd as `akkctl daemon start` does: through the user service where one is installed.
 ///
 /// # Errors

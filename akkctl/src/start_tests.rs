@@ -1,24 +1,19 @@
 use super::*;
 use crate::client::tests::home;
+use crate::fake::{Fake, Play, install};
 use std::ffi::OsString;
 use std::fs;
-
-fn program(path: &Path, script: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
 
 #[test]
 fn akkd_beside_akkctl_goes_before_the_one_in_path() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().canonicalize().unwrap().join(name);
     let path = || Some(OsString::from(format!("relative:{}:{}", at("empty").display(), at("path").display())));
-    program(&at("path/akkd"), "");
-    program(&at("beside/akkctl"), "");
+    install("", &at("path/akkd"));
+    install("", &at("beside/akkctl"));
     let find = |akkctl: &str| find_program(Some(at(akkctl)), path()).map_err(|e| e.to_string());
     assert_eq!(find("beside/akkctl").unwrap(), at("path/akkd"));
-    program(&at("beside/akkd"), "");
+    install("", &at("beside/akkd"));
     assert_eq!(find("beside/akkctl").unwrap(), at("beside/akkd"));
     // A link to akkctl, as package managers make, leads to what was installed with it.
     fs::create_dir_all(at("bin")).unwrap();
@@ -32,7 +27,7 @@ fn akkd_beside_akkctl_goes_before_the_one_in_path() {
 fn start_with(script: &str, patience: Duration) -> Error {
     let (folder, surroundings) = home();
     let akkd = folder.path().join("bin/akkd");
-    program(&akkd, script);
+    install(script, &akkd);
     let said = folder.path().join("said");
     let child = spawn(&akkd, &surroundings, &said).unwrap();
     wait_until_ready(child, &surroundings.paths.control_socket, &said, patience).unwrap_err()
@@ -64,15 +59,40 @@ fn an_akkd_that_never_listens_is_not_waited_for_for_ever() {
 fn akkd_gets_a_session_and_absolute_paths_of_its_own() {
     let (folder, surroundings) = home();
     let akkd = folder.path().join("bin/akkd");
-    program(&akkd, "echo \"$AKK_HOME $PWD $$ $(ps -o sid= -p $$)\" >&2");
+    install("echo \"$AKK_HOME $PWD\" >&2; exec sleep 60", &akkd);
     let said = folder.path().join("said");
     fs::write(&said, "of the last start").unwrap();
-    spawn(&akkd, &surroundings, &said).unwrap().wait().unwrap();
-    let text = fs::read_to_string(&said).unwrap();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    assert_eq!(words[..2], [surroundings.akk_home.unwrap().to_str().unwrap(), "/"]);
-    assert_eq!(words[2], words[3], "it leads its session");
+    let mut child = spawn(&akkd, &surroundings, &said).unwrap();
+    let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    assert_eq!(rustix::process::getsid(Some(pid)).unwrap(), pid, "it leads its session");
+    let begun = Instant::now();
+    let text = loop {
+        let text = fs::read_to_string(&said).unwrap();
+        if text.ends_with('\n') || begun.elapsed() > Duration::from_secs(20) {
+            break text;
+        }
+        std::thread::yield_now();
+    };
+    child.kill().unwrap();
+    assert_eq!(text, format!("{} /\n", surroundings.akk_home.unwrap().display()));
     assert_eq!(fs::metadata(&said).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_waiting_client_comes_back_to_an_akkd_that_somebody_started() {
+    let (_folder, surroundings) = home();
+    let socket = surroundings.paths.control_socket.clone();
+    let stopped = reconnect(&surroundings, Duration::from_millis(20)).unwrap_err();
+    assert!(matches!(stopped, Error::NotRunning(_)), "a stopped akkd stays stopped: {stopped:?}");
+    std::thread::scope(|s| {
+        let waiting = s.spawn(|| reconnect(&surroundings, Duration::from_secs(20)));
+        let fake = Fake::play(&socket, vec![vec![Play::Close]]);
+        drop(waiting.join().unwrap().unwrap());
+        fake.requests();
+    });
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let died = reconnect(&surroundings, Duration::from_secs(20)).unwrap_err();
+    assert!(matches!(died, Error::InsideAgent), "one that died is started again, if that is allowed: {died:?}");
 }
 
 #[test]

@@ -17,6 +17,9 @@ const EACH: u32 = 400;
 
 #[tokio::main]
 async fn main() {
+    if let Some(database) = std::env::args_os().nth(1) {
+        return start_only(database.as_ref()).await;
+    }
     commits_of_many_senders().await;
     commits_of_one_sender().await;
     with_many_conversations(1_000).await;
@@ -87,18 +90,10 @@ async fn with_many_conversations(many: u32) {
     home.store.close().await;
     let size = home.path().metadata().unwrap().len() >> 20;
 
-    let begun = Instant::now();
+    println!("{many} conversations ({size} MiB):");
+    let me = std::env::current_exe().unwrap();
+    assert!(std::process::Command::new(me).arg(home.path()).status().unwrap().success());
     let store = Store::open(&home.path()).unwrap();
-    let opened = begun.elapsed();
-    let deadlines = store.deadlines().await.unwrap().len();
-    let open_turns = store.with_open_turn().await.unwrap().len();
-    let launches = store.live_launches().await.unwrap().len();
-    let next = store.outbox_next_due().await.unwrap();
-    let ready = begun.elapsed();
-    println!(
-        "{many} conversations ({size} MiB): opened in {opened:.1?}, all read that a start needs in {ready:.1?} \
-         ({deadlines} deadlines, {open_turns} turns, {launches} launches, next delivery {next:?})"
-    );
     measure("  list of 100", 50, async || {
         store.list(ListFilter::default(), 100, None).await.unwrap().conversations.len()
     })
@@ -118,7 +113,25 @@ async fn with_many_conversations(many: u32) {
     measure("  due deliveries", 20, async || store.outbox_due(at(1 << 30), 100).await.unwrap().len()).await;
     measure("  search, 50 hits", 20, async || store.search("words request", 50).await.unwrap().len()).await;
     measure("  counts", 20, async || store.counts().await.unwrap().conversations as usize).await;
-    println!("  memory of this process: {}", resident());
+}
+
+/// What a start costs in a fresh process.
+async fn start_only(database: &std::path::Path) {
+    let before = resident();
+    let begun = Instant::now();
+    let store = Store::open(database).unwrap();
+    let opened = begun.elapsed();
+    let deadlines = store.deadlines().await.unwrap().len();
+    let turns = store.with_open_turn().await.unwrap().len();
+    let launches = store.live_launches().await.unwrap().len();
+    let next = store.outbox_next_due().await.unwrap().is_some();
+    let ready = begun.elapsed();
+    println!(
+        "  start: opened in {opened:.1?}, all read that it needs in {ready:.1?} ({deadlines} deadlines, {turns} turns, \
+         {launches} launches, a delivery waits: {next})"
+    );
+    store.list(ListFilter::default(), 1000, None).await.unwrap();
+    println!("  memory: {before} before, {} after the start and a list of 1,000", resident());
 }
 
 async fn a_long_history() {

@@ -85,7 +85,10 @@ impl Effects {
         if agent.transport != s.transport {
             return Err(Failure::new(
                 ErrorKind::AgentUnavailable,
-                format!("the agent {} is reached over {} now, this conversation began over {}", s.agent, agent.transport, s.transport),
+                format!(
+                    "the agent {} is reached over {} now, this conversation began over {}",
+                    s.agent, agent.transport, s.transport
+                ),
                 "Set its transport back, or delegate anew.",
             ));
         }
@@ -116,7 +119,8 @@ impl Effects {
             match self.conversations.state(&id).await {
                 Ok(state) => {
                     let Some(open) = &state.open_turn else { continue };
-                    let cancelling = matches!(state.phase, Phase::Cancelling { .. } | Phase::Failed { hard_stop: true, .. });
+                    let cancelling =
+                        matches!(state.phase, Phase::Cancelling { .. } | Phase::Failed { hard_stop: true, .. });
                     match self.order(&state, &open.turn_id) {
                         Ok(order) => turns.push(RecoveredTurn { order, cancelling }),
                         // Its agent is not configured any more: the turn ends, truthfully.
@@ -201,7 +205,8 @@ impl Prompts {
             PromptKind::Bootstrap => prompt::bootstrap(facts, &controls, &message),
             PromptKind::FollowUp => prompt::follow_up(facts, &controls, &message),
             PromptKind::Replay => {
-                let history = self.store.recent_messages(id, REPLAY_MESSAGES as u32 + 1, REPLAY_CHARS as u32).await.map_err(stored)?;
+                let history =
+                    self.store.recent_messages(id, REPLAY_MESSAGES as u32 + 1, REPLAY_CHARS).await.map_err(stored)?;
                 prompt::replay(facts, &history, &controls, &message)
             }
         })

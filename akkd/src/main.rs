@@ -1,2 +1,103 @@
-//! stub
-fn main() {}
+//! The binary: arguments, environment, log; then [`akkd::run`].
+
+use akk_proto::error::{ErrorKind, Failure};
+use akk_proto::paths::{Environment, Paths};
+use akkd::config::{ConfigSource, Surroundings};
+use akkd::lifecycle::{self, Activation};
+use akkd::{Start, logging};
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The daemon of Agent Knock Knock. Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`.
+///
+/// `akkctl` starts it by itself; nothing has to be set. AKK_HOME moves everything to one directory, AKK_SOCKET the
+/// sockets, AKK_LOG_LEVEL sets what is logged.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {}
+
+fn main() -> ExitCode {
+    Arguments::parse();
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!(error = %failure.message, "akkd does not run");
+            #[expect(clippy::print_stderr, reason = "the log may not exist yet, and whoever started akkd reads this")]
+            {
+                eprintln!("akkd: {}\nhint: {}", failure.message, failure.hint);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<(), Failure> {
+    let env = |name: &str| std::env::var(name).ok();
+    lifecycle::refuse_inside_agent(env)?;
+    // Both before the process has threads.
+    let activation = Activation::from_env().map_err(|e| {
+        Failure::new(
+            ErrorKind::Internal,
+            format!("the sockets that were handed over cannot be used: {e}"),
+            "Look at the socket unit.",
+        )
+    })?;
+    let around = Surroundings::of_this_process();
+    let paths = paths()?;
+    lifecycle::private_folders(&paths)?;
+    let config = ConfigSource::open(paths.config.clone(), around)?;
+    let now = config.current();
+    let (settings, warnings) =
+        logging::Settings::resolve(paths.logs(), env, now.log_level.as_deref(), now.log_retention_days);
+    let _log = logging::start(&settings).map_err(|e| {
+        Failure::new(
+            ErrorKind::Storage,
+            format!("the log in {} cannot be written: {e}", paths.logs().display()),
+            "Make the directory writable for you, or set AKK_HOME.",
+        )
+    })?;
+    for warning in warnings.iter().chain(&now.warnings) {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+        .map_err(|e| {
+            Failure::new(
+                ErrorKind::Internal,
+                format!("akkd cannot start its threads: {e}"),
+                "Look at the limits of processes.",
+            )
+        })?;
+    runtime.block_on(akkd::run(Start { paths, config, activation }))
+}
+
+fn paths() -> Result<Paths, Failure> {
+    let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let akk_home = path("AKK_HOME");
+    for (name, value) in [("AKK_HOME", &akk_home), ("AKK_SOCKET", &path("AKK_SOCKET"))] {
+        if let Some(value) = value.as_ref().filter(|v| !v.is_absolute()) {
+            return Err(Failure::new(
+                ErrorKind::InvalidParams,
+                format!("{name} is {}, not an absolute path", value.display()),
+                format!("Set {name} to a path from / on."),
+            ));
+        }
+    }
+    let base = directories::BaseDirs::new();
+    if base.is_none() && akk_home.is_none() {
+        return Err(Failure::new(ErrorKind::InvalidParams, "there is no home directory", "Set HOME or AKK_HOME."));
+    }
+    let state = base.as_ref().map(|b| b.state_dir().unwrap_or_else(|| b.data_local_dir()).to_owned());
+    Ok(Paths::resolve(&Environment {
+        akk_home,
+        akk_socket: path("AKK_SOCKET"),
+        runtime_dir: base.as_ref().and_then(|b| b.runtime_dir().map(PathBuf::from)),
+        platform_state: state.unwrap_or_default(),
+        platform_config: base.as_ref().map(|b| b.config_dir().to_owned()).unwrap_or_default(),
+        uid: rustix::process::getuid().as_raw(),
+    }))
+}

@@ -226,3 +226,16 @@ async fn what_a_failed_agent_printed_is_kept_without_its_secrets() {
     let trace = end.unwrap().trace.clone().unwrap();
     assert!(trace.contains("failed with") && !trace.contains(&secret), "{trace}");
 }
+
+#[tokio::test]
+async fn an_idle_conversation_closes_by_itself() {
+    let akkd = Daemon::start().await;
+    let task = DelegateParams { idle_timeout_minutes: Some(1), ..akkd.task("say hi") };
+    let id = akkd.delegate_as(task).await.conversation.conversation_id;
+    akkd.wait_need(&id, Need::Done).await;
+    let closed = wait_within(Duration::from_secs(80), "the conversation to close", async || {
+        Some(akkd.get(&id).await).filter(|c| c.status == Status::Closed)
+    })
+    .await;
+    assert_eq!(closed.close_reason.as_deref(), Some("idle timeout after 1 minutes"));
+}

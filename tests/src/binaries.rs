@@ -17,8 +17,11 @@ pub struct Binaries {
 
 /// The programs. The first call builds what is not up to date.
 pub fn binaries() -> &'static Binaries {
-    static BUILT: OnceLock<Binaries> = OnceLock::new();
-    BUILT.get_or_init(build)
+    static BUILT: OnceLock<Result<Binaries, String>> = OnceLock::new();
+    match BUILT.get_or_init(build) {
+        Ok(binaries) => binaries,
+        Err(said) => panic!("akkd and akkctl cannot be built:\n{said}"),
+    }
 }
 
 /// The root of the repository.
@@ -26,7 +29,7 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
 }
 
-fn build() -> Binaries {
+fn build() -> Result<Binaries, String> {
     // target/<profile>/deps/it-<hash>
     let test = std::env::current_exe().expect("a test knows its own path");
     let folder = test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").to_owned();
@@ -43,7 +46,8 @@ fn build() -> Binaries {
         .current_dir(repository())
         .output()
         .expect("cargo can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "akkd and akkctl cannot be built:\n{said}");
-    Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl"), target }
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl"), target })
 }

@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::raw::Raw;
 use crate::refusal::Refusal;
 use crate::wait::{PATIENCE, came, wait_for};
-use crate::{peers, processes};
+use crate::{peers, processes, replay};
 use akk_proto::ConversationId;
 use akk_proto::api::{
     ControlClient as _, ConversationParams, DelegateAnswer, DelegateParams, HistoryParams, SendAnswer, SendParams,
@@ -242,11 +242,17 @@ impl Daemon {
     /// Asks akkd to stop and waits for its end. Running turns are left alone unless `agents`.
     pub async fn stop(&mut self, agents: bool) {
         self.rpc().daemon_stop(StopParams { agents }).await.expect("akkd agrees to stop");
+        self.ended().await;
+        self.abandoned = !agents;
+    }
+
+    /// Waits for the end of an akkd that was asked to end.
+    pub async fn ended(&mut self) {
         let child = self.child.as_mut().expect("akkd runs");
         wait_for("the end of a stopped akkd", async || child.try_wait().expect("akkd can be waited for")).await;
         self.child = None;
         self.client = None;
-        self.abandoned = !agents;
+        self.abandoned = true;
     }
 
     /// Runs akkctl on this home.
@@ -361,6 +367,9 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.client = None;
         let mut complaints = Vec::new();
+        if self.child.is_some() && !std::thread::panicking() {
+            complaints.extend(replay::differences(&self.home));
+        }
         if let Some(mut child) = self.child.take() {
             let asked = Raw::connect(&self.home.control_socket())
                 .and_then(|mut raw| raw.call("daemon.stop", json!({"agents": true})));

@@ -14,7 +14,7 @@ impl Home {
     pub fn new() -> Self {
         let root = tempfile::Builder::new().prefix("akkt-").tempdir_in("/tmp").expect("/tmp takes a folder");
         let home = Self { root };
-        for folder in [home.akk(), home.user(), home.workspace(), home.sessions()] {
+        for folder in [home.akk(), home.user(), home.workspace(), home.sessions(), home.temporary()] {
             std::fs::create_dir(folder).expect("a fresh folder takes folders");
         }
         home
@@ -33,6 +33,11 @@ impl Home {
     /// `HOME` of everything that runs.
     pub fn user(&self) -> PathBuf {
         self.root().join("user")
+    }
+
+    /// `TMPDIR` of everything that runs.
+    pub fn temporary(&self) -> PathBuf {
+        self.root().join("t")
     }
 
     /// Where agents work. Canonical, as akkd stores it (`/tmp` is a link on macOS).
@@ -77,6 +82,7 @@ impl Home {
         let kept = kept.into_iter().filter_map(|n| Some((n.to_owned(), std::env::var(n).ok()?)));
         kept.chain([
             ("HOME".to_owned(), text(self.user())),
+            ("TMPDIR".to_owned(), text(self.temporary())),
             ("AKK_HOME".to_owned(), text(self.akk())),
             ("AKK_LOG_LEVEL".to_owned(), "debug".to_owned()),
         ])

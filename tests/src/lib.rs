@@ -18,6 +18,7 @@ pub mod peers;
 pub mod processes;
 pub mod raw;
 pub mod refusal;
+mod replay;
 pub mod wait;
 
 pub use agent::AgentLog;

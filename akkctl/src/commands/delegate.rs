@@ -3,12 +3,14 @@
 use super::ask::absolute;
 use super::input::Source;
 use super::{Context, show_raw, wait};
-use crate::akkd::new_request_id;
+use crate::akkd::{Akkd, Follow, new_request_id};
 use crate::cli::Delegate;
+use crate::client::Answer;
 use crate::error::{Error, Result, exit};
 use crate::output::{self, View, short};
+use akk_proto::ConversationId;
 use akk_proto::api::{DelegateAnswer, DelegateParams, StreamItem, SubscribeParams, WaitAnswer};
-use akk_proto::conversation::{ConversationView, Status};
+use akk_proto::conversation::{ConversationView, Need, Status};
 use akk_proto::event::{Activity, EventBody, EventRecord};
 use akk_proto::limits::MAX_PROMPT_BYTES;
 use std::collections::HashSet;
@@ -64,38 +66,91 @@ pub(super) fn run(args: Delegate, context: &Context<'_>) -> Result<u8> {
 /// Shows what happens on standard error until the conversation needs someone, then the report on standard output.
 fn watch(conversation: &ConversationView, timeout: Option<Duration>, context: &Context<'_>) -> Result<u8> {
     let deadline = timeout.map(|t| Instant::now() + t);
-    let mut akkd = context.akkd();
     let id = &conversation.conversation_id;
-    let view = View::stderr();
     let agent = output::one_line(&conversation.agent);
     let comes_back = short(id);
     output::tell(&format!("{id}: {agent} works; Ctrl-C leaves it running, `akkctl wait {comes_back}` comes back\n"));
-    let from_the_start = SubscribeParams { since: Some(0), conversation_id: Some(id.to_string()), kinds: Vec::new() };
-    let mut events = akkd.follow(from_the_start)?;
-    let mut progress = Progress::default();
-    loop {
-        let item = match events.next(deadline) {
-            Ok((_, item)) => item,
-            Err(Error::Silent { .. }) => return Err(Error::WaitTimedOut(timeout.unwrap_or_default())),
-            Err(e) => return Err(e),
-        };
-        // Asked at each event that can change the status, and once when the past was told: an end is not missed.
-        let may_be_over = match &item {
-            StreamItem::Event(record) => may_need_someone(&record.body),
-            StreamItem::Live { .. } | StreamItem::Gap { .. } => true,
-        };
-        if may_be_over {
-            let answer = akkd.call("conversation.wait", &wait::params(Some(id.as_str()), Duration::ZERO))?;
-            let waited: WaitAnswer = answer.read()?;
-            if let Some(need) = waited.need {
-                context.show(&answer, output::waited)?;
-                return Ok(need.exit_code());
+    let mut watch = Watch::from_the_start(id, context, View::stderr())?;
+    let told = |line: &str| {
+        output::tell(line);
+        Ok(())
+    };
+    match watch.until_needed(deadline, told) {
+        Ok((answer, need)) => {
+            context.show(&answer, output::waited)?;
+            Ok(need.exit_code())
+        }
+        Err(Error::Silent { .. }) => Err(Error::WaitTimedOut(timeout.unwrap_or_default())),
+        Err(e) => Err(e),
+    }
+}
+
+/// What happens in one conversation, line by line, as a waiting person sees it.
+pub(super) struct Watch<'a> {
+    akkd: Akkd<'a>,
+    id: ConversationId,
+    events: Follow<'a>,
+    view: View,
+    progress: Progress,
+}
+
+impl<'a> Watch<'a> {
+    /// Watches from the conversation's first event on.
+    pub(super) fn from_the_start(id: &ConversationId, context: &Context<'a>, view: View) -> Result<Self> {
+        let akkd = context.akkd();
+        let params = SubscribeParams { since: Some(0), conversation_id: Some(id.to_string()), kinds: Vec::new() };
+        let events = akkd.follow(params)?;
+        Ok(Self { akkd, id: id.clone(), events, view, progress: Progress::default() })
+    }
+
+    /// Tells what happens until the conversation needs someone, but for the event that made it so.
+    ///
+    /// # Errors
+    /// [`Error::Silent`] at the deadline, or what a call comes to.
+    pub(super) fn until_needed(
+        &mut self,
+        deadline: Option<Instant>,
+        mut tell: impl FnMut(&str) -> Result<()>,
+    ) -> Result<(Answer, Need)> {
+        loop {
+            let (_, item) = self.events.next(deadline)?;
+            // Asked at each event that can change the status, and once when the past was told: an end is not missed.
+            let may_be_over = match &item {
+                StreamItem::Event(record) => may_need_someone(&record.body),
+                StreamItem::Live { .. } | StreamItem::Gap { .. } => true,
+            };
+            if may_be_over {
+                let params = wait::params(Some(self.id.as_str()), Duration::ZERO);
+                let answer = self.akkd.call("conversation.wait", &params)?;
+                if let Some(need) = answer.read::<WaitAnswer>()?.need {
+                    return Ok((answer, need));
+                }
+            }
+            if let StreamItem::Event(record) = &item {
+                self.tell(record, &mut tell)?;
             }
         }
-        if let StreamItem::Event(record) = &item
-            && let Some(line) = progress.line(record, &view.at_this_moment())
-        {
-            output::tell(&line);
+    }
+
+    /// Tells what happens until the open turn has ended.
+    ///
+    /// # Errors
+    /// What a call comes to.
+    pub(super) fn until_turn_over(&mut self, mut tell: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        loop {
+            if let (_, StreamItem::Event(record)) = self.events.next(None)? {
+                self.tell(&record, &mut tell)?;
+                if matches!(record.body, EventBody::TurnEnded(_)) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, record: &EventRecord, tell: &mut impl FnMut(&str) -> Result<()>) -> Result<()> {
+        match self.progress.line(record, &self.view.at_this_moment()) {
+            Some(line) => tell(&line),
+            None => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@ mod callback;
 mod daemon;
 mod delegate;
 mod deliveries;
+mod demo;
 mod follow;
 mod input;
 mod wait;
@@ -29,9 +30,9 @@ pub(crate) struct Context<'a> {
     pub(crate) view: View,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// akkd, started when none runs.
-    pub(crate) fn akkd(&self) -> Akkd<'_> {
+    pub(crate) fn akkd(&self) -> Akkd<'a> {
         Akkd::new(self.surroundings)
     }
 
@@ -73,6 +74,7 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::Deliveries(args) => deliveries::run(args, &context),
         Command::Daemon { command } => daemon::run(command, &context),
         Command::Callback(args) => callback::run(args, &context),
+        Command::Demo => demo::run(context.view),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "akkctl", &mut script);

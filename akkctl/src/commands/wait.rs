@@ -5,6 +5,7 @@ use crate::cli::Wait;
 use crate::error::{Error, Result};
 use crate::output;
 use akk_proto::api::{WaitAnswer, WaitParams};
+use akk_proto::error::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// akkd's longest wait; a longer one is several.
@@ -31,7 +32,15 @@ pub(super) fn until_needed(which: Option<&str>, timeout: Option<Duration>, conte
         let left = timeout.map_or(LONGEST_CALL, |t| t.saturating_sub(begun.elapsed()).min(LONGEST_CALL));
         let called = Instant::now();
         let answer = match akkd.call_once("conversation.wait", &params(which, left), left + GRACE) {
-            Err(e) if e.is_broken_connection() && called.elapsed() >= WORTH_ANOTHER_TRY => continue,
+            Err(e) if e.is_broken_connection() && called.elapsed() >= WORTH_ANOTHER_TRY => {
+                akkd.reconnect()?;
+                continue;
+            }
+            // Also said when akkd is about to be replaced by a newer one.
+            Err(Error::Refused(f)) if f.kind == ErrorKind::Stopping => {
+                akkd.reconnect()?;
+                continue;
+            }
             other => other?,
         };
         let waited: WaitAnswer = answer.read()?;

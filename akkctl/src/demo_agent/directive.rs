@@ -76,6 +76,8 @@ pub(super) enum Directive {
     Write { file: String, text: String },
     /// `env NAME`: says what the variable holds.
     Env(String),
+    /// `envfile NAME FILE`: writes it into a file in the session's directory instead.
+    EnvFile { name: String, file: String },
     /// `once NAME DIRECTIVE`: only the first time in this store (`--store`), whichever process it is.
     Once(String, Box<Self>),
 }
@@ -156,6 +158,7 @@ impl Directive {
             "modelrefused" => Self::ModelRefused((!rest.is_empty()).then(|| rest.to_owned())),
             "write" if first.contains('.') => Self::Write { file: first.to_owned(), text: text(tail) },
             "env" if !first.is_empty() && tail.is_empty() => Self::Env(first.to_owned()),
+            "envfile" if tail.contains('.') => Self::EnvFile { name: first.to_owned(), file: tail.to_owned() },
             "once" => Self::Once(plain_name(first)?, Box::new(Self::parse(tail)?)),
             _ => return None,
         };

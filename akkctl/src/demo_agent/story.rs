@@ -10,6 +10,8 @@ use serde_json::json;
 use std::path::PathBuf;
 
 const FILE: &str = "greeting.txt";
+const FORMAL: &str = "Good day, and welcome.";
+const FRIENDLY: &str = "Hi, good to see you!";
 
 /// Tells the part of the story that the message asks for.
 pub(super) fn tell(turn: &Turn) {
@@ -26,19 +28,17 @@ fn begin(turn: &Turn) {
         ]);
     });
     beat(turn, || turn.tool(&Call::new("read", "ls"), "completed", &listing(turn)));
-    beat(turn, || report(turn, "progress", "I have looked around: nothing stands in the way. One decision is open."));
+    beat(turn, || report(turn, "progress", "Looked around; one decision is open."));
     beat(turn, || turn.think("How it should sound is a product decision. That is not mine to make."));
     beat(turn, || {
-        let asked =
-            "Should the greeting be formal (\"Good day, and welcome.\") or friendly (\"Hi there, good to see you!\")?";
-        report(turn, "question", asked);
+        report(turn, "question", &format!("Formal (\"{FORMAL}\") or friendly (\"{FRIENDLY}\")?"));
     });
 }
 
 fn finish(turn: &Turn) {
-    let formal =
-        turn.prompt.body.to_lowercase().contains("formal") && !turn.prompt.body.to_lowercase().contains("informal");
-    let greeting = if formal { "Good day, and welcome." } else { "Hi there, good to see you!" };
+    let answer = turn.prompt.body.to_lowercase();
+    let formal = answer.contains("formal") && !answer.contains("informal");
+    let greeting = if formal { FORMAL } else { FRIENDLY };
     beat(turn, || turn.think("That settles it."));
     beat(turn, || {
         turn.plan(&[
@@ -49,8 +49,8 @@ fn finish(turn: &Turn) {
     });
     let Some(file) = workshop(turn) else {
         let done = format!(
-            "Changed: nothing, this is the demo agent. A real one would now write \"{greeting}\". \
-             Verified: the way there and back. Remains: nothing."
+            "Changed: nothing; a real agent would now write \"{greeting}\"\n\
+             Verified: the way there and back\nRemains: nothing"
         );
         return beat(turn, || report(turn, "done", &done));
     };
@@ -77,7 +77,7 @@ fn finish(turn: &Turn) {
         Some(problem) => ("error", problem),
         None => (
             "done",
-            format!("Changed: {FILE} now says \"{greeting}\". Verified: read back, it is the same. Remains: nothing."),
+            format!("Changed: {FILE} now says \"{greeting}\"\nVerified: read back, it is the same\nRemains: nothing"),
         ),
     };
     beat(turn, || report(turn, kind, &end));

@@ -178,15 +178,9 @@ impl Turn {
                     return Ok(Step::Stop("end_turn".to_owned()));
                 }
             }
-            Directive::Write { file, text } => {
-                let path = locked(&self.session.kept).cwd.join(file);
-                std::fs::write(&path, text)
-                    .map_err(|e| RpcError::new(-32603, format!("{}: {e}", path.display())))?;
-            }
-            Directive::Env(name) => {
-                let value = std::env::var_os(name).map_or("(unset)".into(), |v| v.to_string_lossy().into_owned());
-                self.say(&format!("{name}={value}\n"));
-            }
+            Directive::Write { file, text } => self.write(file, text)?,
+            Directive::EnvFile { name, file } => self.write(file, &variable(name))?,
+            Directive::Env(name) => self.say(&format!("{name}={}\n", variable(name))),
             Directive::Once(name, directive) => {
                 let Some(store) = &self.agent.0.options.store else {
                     return Err(RpcError::new(-32602, "once needs --store"));
@@ -200,6 +194,11 @@ impl Turn {
             Directive::Twice | Directive::Late(..) => {}
         }
         Ok(Step::Next)
+    }
+
+    fn write(&self, file: &str, text: &str) -> Result<(), RpcError> {
+        let path = locked(&self.session.kept).cwd.join(file);
+        std::fs::write(&path, text).map_err(|e| RpcError::new(-32603, format!("{}: {e}", path.display())))
     }
 
     /// Whether the turn ends because it was cancelled.
@@ -335,4 +334,8 @@ impl Turn {
             "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text},
         }}})
     }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var_os(name).map_or_else(|| "(unset)".to_owned(), |value| value.to_string_lossy().into_owned())
 }

@@ -115,8 +115,8 @@ fn steps(c: &ConversationView) -> Vec<(String, &'static str)> {
             vec![step("send", &model, "send the message again with this model"), close]
         }
         Status::Failed if c.budget_level == BudgetLevel::HardStop => {
-            let limit = format!("--hard-limit {} \"go on\"", c.hard_limit.saturating_mul(2));
-            vec![result, step("send", &limit, "raise the limit and go on"), close]
+            let limit = format!("--soft-limit {0} --hard-limit {0} \"go on\"", c.hard_limit.saturating_mul(2));
+            vec![result, step("send", &limit, "raise the limits and go on"), close]
         }
         Status::Failed => vec![result, step("send", "\"try again\"", "a new attempt"), close],
         Status::Cancelled | Status::Closed => {
@@ -215,6 +215,6 @@ mod tests {
         let mut c = samples::conversation();
         c.status = Status::Failed;
         c.budget_level = BudgetLevel::HardStop;
-        assert!(next_steps(&c, &samples::view()).contains("--hard-limit 200"));
+        assert!(next_steps(&c, &samples::view()).contains("--soft-limit 200 --hard-limit 200"));
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn list(answer: &ListAnswer, asked: &ListParams, view: &View) -> Stri
 }
 
 const COLUMNS: usize = 6;
-const HEAD: [&str; COLUMNS] = ["ID", "AGENT", "STATUS", "ROUNDS", "AGE", "ACTIVE"];
+const HEAD: [&str; COLUMNS] = ["ID", "AGENT", "STATUS", "ROUNDS", "AGE", "LAST"];
 const STATUS: usize = 2;
 const INDENT: usize = 2;
 const GAP: usize = 2;

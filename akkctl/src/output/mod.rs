@@ -25,6 +25,6 @@ pub(crate) use list::list;
 pub(crate) use log::log_line;
 pub(crate) use report::{cancelled, delegated, deleted, error, reported, result, sent, waited};
 pub(crate) use search::search;
-pub(crate) use terminal::{View, print, tell};
+pub(crate) use terminal::{BOLD, BUSY, DIM, View, WARN, print, tell};
 pub(crate) use text::{one_line, short};
 pub(crate) use transcript::Transcript;

@@ -202,9 +202,22 @@ pub(crate) fn error(e: &Error, view: &View) -> String {
             let _ = writeln!(out, "  {}", one_line(candidate));
         }
     }
-    let hint = one_line(&e.hint());
+    let hint = sentence(&one_line(&e.hint()));
     if !hint.is_empty() {
         let _ = writeln!(out, "{} {hint}", view.paint(WARN, "hint:"));
+    }
+    out
+}
+
+/// A hint as a sentence, whoever wrote it. Names keep their first letter.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut out = match chars.next() {
+        Some(first) if !text.starts_with("akk") => first.to_uppercase().chain(chars).collect(),
+        _ => text.to_owned(),
+    };
+    if out.chars().last().is_some_and(char::is_alphanumeric) || out.ends_with(['`', ')', '\'']) {
+        out.push('.');
     }
     out
 }
@@ -382,7 +395,7 @@ mod tests {
             Error::Output(io()),
         ];
         let view = samples::view();
-        let text: String = errors.iter().map(|e| format!("exit {}\n{}", e.exit_code(), error(e, &view))).collect();
-        insta::assert_snapshot!(text);
+        let text: Vec<_> = errors.iter().map(|e| format!("exit {}\n{}", e.exit_code(), error(e, &view))).collect();
+        insta::assert_snapshot!(text.concat());
     }
 }

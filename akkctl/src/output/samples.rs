@@ -348,6 +348,7 @@ fn end(outcome: TurnOutcome, reason: Option<&str>) -> EventBody {
         text_truncated: false,
         usage: None,
         thoughts: 3,
+        activity_seen: true,
         trace: reason.map(|_| "panic at line 3\nbacktrace".into()),
     }))
 }
@@ -373,6 +374,8 @@ fn created() -> EventBody {
         orchestrator: None,
         sink: "none".into(),
         deliver_progress: false,
+        native_session: None,
+        stop_on_timeout: false,
     }))
 }
 
@@ -540,7 +543,7 @@ pub(crate) fn poison(record: &mut EventRecord) {
     fn spoil(value: &mut serde_json::Value) {
         match value {
             serde_json::Value::String(s) if s.contains([' ', '.', '/']) => {
-                s.push_str("\u{1b}]0;evil\u{7}\u{9b}2J\r\u{8}")
+                s.push_str("\u{1b}]0;evil\u{7}\u{9b}2J\r\u{8}");
             }
             serde_json::Value::Array(items) => items.iter_mut().for_each(spoil),
             serde_json::Value::Object(fields) => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -38,12 +38,57 @@ impl Fake {
         let path = socket.to_owned();
         let thread = std::thread::spawn(move || {
             for part in parts {
-                serve(&listener, part, &tell);
+                let (stream, _) = listener.accept().unwrap();
+                serve(stream, part, &tell);
             }
             // A stale socket would refuse; a missing one is as good.
             let _ = std::fs::remove_file(path);
         });
         Self { seen, thread }
+    }
+
+    /// As [`Self::play`], with connections that live beside each other.
+    pub fn play_at_once(socket: &Path, parts: Vec<Vec<Play>>) -> Self {
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(socket).unwrap();
+        let (tell, seen) = channel();
+        let thread = std::thread::spawn(move || {
+            std::thread::scope(|s| {
+                for part in parts {
+                    let (stream, _) = listener.accept().unwrap();
+                    let tell = &tell;
+                    s.spawn(move || serve(stream, part, tell));
+                }
+            });
+        });
+        Self { seen, thread }
+    }
+
+    /// Answers `daemon.info` and lists nothing, until `daemon.stop`.
+    pub fn serve_until_stopped(socket: &Path, info: &Value) {
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let listener = UnixListener::bind(socket).unwrap();
+        loop {
+            let (stream, _) = listener.accept().unwrap();
+            let (socket, info) = (socket.to_owned(), info.clone());
+            std::thread::spawn(move || {
+                let mut writer = stream.try_clone().unwrap();
+                for line in BufReader::new(stream).lines() {
+                    let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                    let stop = request["method"] == "daemon.stop";
+                    let result = match request["method"].as_str() {
+                        Some("daemon.info") => info.clone(),
+                        Some("conversation.list") => json!({"conversations": [], "total": 0}),
+                        _ => json!({}),
+                    };
+                    writeln!(writer, "{}", json!({"jsonrpc": "2.0", "id": request["id"], "result": result})).unwrap();
+                    if stop {
+                        std::fs::remove_file(&socket).unwrap();
+                        std::process::exit(0);
+                    }
+                }
+            });
+        }
     }
 
     /// The requests that came, in order, once every part is played.
@@ -53,8 +98,7 @@ impl Fake {
     }
 }
 
-fn serve(listener: &UnixListener, part: Vec<Play>, tell: &Sender<Value>) {
-    let (stream, _) = listener.accept().unwrap();
+fn serve(stream: UnixStream, part: Vec<Play>, tell: &Sender<Value>) {
     // A test that fails must not hang its stand-in.
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut lines = BufReader::new(stream);
@@ -79,6 +123,17 @@ fn serve(listener: &UnixListener, part: Vec<Play>, tell: &Sender<Value>) {
         // The client may be gone, for example after a line that is too long for it.
         let _ = lines.get_mut().write_all(text.as_bytes());
     }
+}
+
+/// Installs a program, through another process: a file that this one has open for writing, in any thread, may be
+/// inherited by a child of another thread, and then it cannot be run.
+pub fn install(script: &str, at: &Path) {
+    let source = at.with_extension("source");
+    std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+    std::fs::write(&source, format!("#!/bin/sh\n{script}\n")).unwrap();
+    let copy = std::process::Command::new("install").args(["-m", "755"]).args([&source, at]).status().unwrap();
+    assert!(copy.success());
+    std::fs::remove_file(source).unwrap();
 }
 
 /// The error that akkd answers with.

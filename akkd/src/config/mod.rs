@@ -208,14 +208,14 @@ impl Config {
         let agents = agents::table(&source, file.agents, around, file.path.as_deref())?;
         let default_agent = match file.default_agent {
             None => "codex".to_owned(),
-            Some(name) => match agents::find(&agents, name.get_ref()) {
-                Some(spec) => spec.kind.clone(),
-                None => {
+            Some(name) => {
+                let Some(spec) = agents::find(&agents, name.get_ref()) else {
                     let known = agents::names(&agents);
                     let hint = spelling::suggest(name.get_ref(), known.iter().map(String::as_str));
                     return Err(source.wrong(name.span(), format!("there is no agent `{}`", name.get_ref()), hint));
-                }
-            },
+                };
+                spec.kind.clone()
+            }
         };
         if file.sink_command.is_none() && file.sink_timeout.is_some() {
             warnings.push("[delivery] timeout_seconds is set, but no command: nothing is delivered".to_owned());

@@ -29,7 +29,7 @@ fn without_a_file_the_documented_defaults_hold() {
     assert_eq!(c.default_agent, "codex");
     assert_eq!(c.recovery_policy, RecoveryPolicy::Auto);
     assert_eq!(c.sink_command, None);
-    assert_eq!(c.sink_timeout, Duration::from_secs(60));
+    assert_eq!(c.sink_timeout, Duration::from_mins(1));
     assert!(!c.stop_on_timeout && c.delete_after_days.is_none() && c.warnings.is_empty());
     let kinds: Vec<&str> = c.agents.keys().map(String::as_str).collect();
     assert_eq!(

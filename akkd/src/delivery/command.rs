@@ -15,7 +15,7 @@ const MAX_STDERR: u64 = 4096;
 /// # Errors
 /// A sentence, redacted: it cannot be started, it took longer than `timeout` and was ended, or it exited with an
 /// error (with the end of what it wrote to stderr).
-pub async fn deliver(argv: &[String], body: &DeliveryBody, timeout: Duration) -> Result<(), String> {
+pub(super) async fn deliver(argv: &[String], body: &DeliveryBody, timeout: Duration) -> Result<(), String> {
     let [program, args @ ..] = argv else {
         return Err("the delivery command is empty".to_owned());
     };

@@ -3,6 +3,7 @@
 mod acp;
 mod acpx;
 mod context;
+mod durable;
 mod launch;
 mod ledger;
 pub mod model;

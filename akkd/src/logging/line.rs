@@ -168,7 +168,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(Ndjson::new(move || writer.clone()));
         tracing::subscriber::with_default(subscriber, log);
         let bytes = sink.0.lock().unwrap().clone();
-        assert_eq!(bytes.iter().filter(|b| **b == b'\n').count(), 1, "one event, one line");
+        assert_eq!(String::from_utf8_lossy(&bytes).lines().count(), 1, "one event, one line");
         serde_json::from_slice(&bytes).unwrap()
     }
 

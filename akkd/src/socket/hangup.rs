@@ -21,7 +21,7 @@ pub(super) async fn hung_up(stream: &UnixStream) {
         }
     }
     // Out of descriptors. The next write will tell.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn duplicate(stream: &UnixStream) -> io::Result<UnixStream> {

@@ -132,44 +132,44 @@ mod tests {
         (Lines::new(ours.into_split().0, max, patience), theirs)
     }
 
-    fn text(s: &str) -> Option<Line> {
-        Some(Line::Text(Bytes::copy_from_slice(s.as_bytes())))
+    fn text(s: &str) -> Line {
+        Line::Text(Bytes::copy_from_slice(s.as_bytes()))
     }
 
     #[tokio::test]
     async fn lines_come_whole_however_they_were_cut() {
-        let (mut lines, mut peer) = lines(10, Duration::from_secs(60));
+        let (mut lines, mut peer) = lines(10, Duration::from_mins(1));
         peer.write_all(b"one\ntwo\nth").await.unwrap();
-        assert_eq!(lines.next().await.unwrap(), text("one"));
-        assert_eq!(lines.next().await.unwrap(), text("two"));
+        assert_eq!(lines.next().await.unwrap(), Some(text("one")));
+        assert_eq!(lines.next().await.unwrap(), Some(text("two")));
         assert!(tokio::time::timeout(Duration::from_millis(20), lines.next()).await.is_err(), "nothing whole yet");
         peer.write_all(b"ree\n\nlast").await.unwrap();
         drop(peer);
-        assert_eq!(lines.next().await.unwrap(), text("three"));
-        assert_eq!(lines.next().await.unwrap(), text(""));
-        assert_eq!(lines.next().await.unwrap(), text("last"));
+        assert_eq!(lines.next().await.unwrap(), Some(text("three")));
+        assert_eq!(lines.next().await.unwrap(), Some(text("")));
+        assert_eq!(lines.next().await.unwrap(), Some(text("last")));
         assert_eq!(lines.next().await.unwrap(), None);
     }
 
     #[tokio::test]
     async fn a_line_that_is_too_long_is_skipped_and_the_next_one_read() {
-        let (mut lines, mut peer) = lines(10, Duration::from_secs(60));
+        let (mut lines, mut peer) = lines(10, Duration::from_mins(1));
         let writer = tokio::spawn(async move {
             peer.write_all(&vec![b'x'; 5_000_000]).await.unwrap();
             peer.write_all(b"\n0123456789\n0123456789a\nok\n").await.unwrap();
         });
         assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong));
-        assert_eq!(lines.next().await.unwrap(), text("0123456789"));
+        assert_eq!(lines.next().await.unwrap(), Some(text("0123456789")));
         assert!(lines.buffer.capacity() <= *CHUNK.end(), "what is skipped is not kept");
         assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong));
-        assert_eq!(lines.next().await.unwrap(), text("ok"));
+        assert_eq!(lines.next().await.unwrap(), Some(text("ok")));
         assert_eq!(lines.next().await.unwrap(), None);
         writer.await.unwrap();
     }
 
     #[tokio::test]
     async fn a_large_line_leaves_no_large_buffer_behind() {
-        let (mut lines, mut peer) = lines(4 << 20, Duration::from_secs(60));
+        let (mut lines, mut peer) = lines(4 << 20, Duration::from_mins(1));
         let writer = tokio::spawn(async move {
             peer.write_all(&vec![b'x'; 3 << 20]).await.unwrap();
             peer.write_all(b"\n").await.unwrap();
@@ -183,8 +183,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_must_end_in_time_and_an_idle_peer_may_wait() {
-        let (mut lines, mut peer) = lines(100, Duration::from_secs(60));
-        assert!(tokio::time::timeout(Duration::from_secs(86_400), lines.next()).await.is_err());
+        let (mut lines, mut peer) = lines(100, Duration::from_mins(1));
+        assert!(tokio::time::timeout(Duration::from_hours(24), lines.next()).await.is_err());
         peer.write_all(b"half").await.unwrap();
         assert_eq!(lines.next().await.unwrap(), Some(Line::Unfinished));
     }

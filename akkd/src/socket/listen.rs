@@ -43,10 +43,7 @@ pub(super) async fn serve_user(
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     loop {
-        let accepted = match stop.run_until_cancelled(listener.accept()).await {
-            None => return,
-            Some(accepted) => accepted,
-        };
+        let Some(accepted) = stop.run_until_cancelled(listener.accept()).await else { return };
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(e) if e.kind() == std::io::ErrorKind::ConnectionAborted => continue,

@@ -11,6 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 /// Characters of the request in a list.
 const REQUEST_HEAD: usize = 200;
 
+/// Matches up to which a list is gathered and sorted; of more, the index in the list's order soon gives a page.
+const FEW: i64 = 500;
+
 /// Conversations that an ambiguous id names.
 const CANDIDATES: usize = 5;
 
@@ -68,7 +71,7 @@ impl Store {
                 .query_row([id.as_str()], |row| {
                     let state = row.get_ref(1)?;
                     let state = state.as_str().map_err(|e| e.to_string());
-                    Ok((row.get::<_, i64>(0)?, state.and_then(|s| parse(s))))
+                    Ok((row.get::<_, i64>(0)?, state.and_then(parse)))
                 })
                 .optional()?;
             match row {
@@ -282,6 +285,13 @@ fn list(conn: &Connection, filter: &ListFilter, limit: usize, after: Option<Page
     let total: i64 =
         conn.prepare_cached(&sql)?.query_row(params_from_iter(values.iter().cloned()), |row| row.get(0))?;
 
+    // Left alone, SQLite would gather and sort all open conversations for each page.
+    let index = match (total, filter) {
+        (..=FEW, _) => "conversations_by_kind",
+        (_, ListFilter { status: Some(status), .. }) if status.is_terminal() => "conversations_by_activity",
+        (_, ListFilter { status: None, all: true, .. }) => "conversations_by_activity",
+        _ => "conversations_open",
+    };
     if let Some(after) = after {
         conditions.push("(updated_at, id) < (?, ?)");
         values.extend([after.updated_at.into(), after.id.into()]);
@@ -289,7 +299,7 @@ fn list(conn: &Connection, filter: &ListFilter, limit: usize, after: Option<Page
     values.push(limit_of(limit + 1));
     let sql = format!(
         "SELECT id, agent, status, request, label, workspace, created_at, updated_at, rounds, soft_limit, undelivered
-         FROM conversations{} ORDER BY updated_at DESC, id DESC LIMIT ?",
+         FROM conversations INDEXED BY {index}{} ORDER BY updated_at DESC, id DESC LIMIT ?",
         place(&conditions)
     );
     let mut page = ListPage { conversations: Vec::new(), total: total as u64, next: None };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub(super) const RESERVE_BYTES: usize = 1 << 20;
 
 /// How long to wait before space is reserved anew after it was released or could not be had.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// The file, held or released.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ impl Reserve {
         reserve
     }
 
+    /// Whether the space is reserved.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Gives the space back to the disk. Whether there was any to give.
     pub(super) fn release(&mut self) -> bool {
         let freed = self.held && std::fs::remove_file(&self.path).is_ok();
@@ -39,7 +44,7 @@ impl Reserve {
         freed
     }
 
-    /// Reserves the space anew if it was released and some time went by.
+    /// Reserves the space anew if some time went by since it was released.
     pub(super) fn restore(&mut self) {
         if !self.held && self.tried.elapsed() >= PAUSE {
             self.take();

@@ -16,8 +16,10 @@ impl Store {
         let session = session.to_owned();
         self.read(move |conn| {
             let mut found = conn.prepare_cached(
+                // A state that is no JSON would fail the query for all.
                 "SELECT s.state FROM conversations c JOIN states s ON s.ord = c.ord
-                 WHERE s.state ->> '$.settings.session' = ?1 ORDER BY c.updated_at DESC LIMIT ?2",
+                 WHERE CASE WHEN json_valid(s.state) THEN s.state ->> '$.settings.session' END = ?1
+                 ORDER BY c.updated_at DESC LIMIT ?2",
             )?;
             let rows = found.query_map((session, SESSION_USERS), |row| row.get::<_, String>(0))?;
             let mut users = Vec::new();

@@ -40,6 +40,9 @@ pub(super) struct Group {
     pub outbox: bool,
 }
 
+/// What became of each job of a transaction, or the fault that all share.
+type Written = Result<(Group, Vec<Result<(), StoreError>>), StoreError>;
+
 /// What is sent to the thread.
 pub(super) enum Order {
     /// Write this.
@@ -103,12 +106,7 @@ impl Writer {
 
     /// Writes a group, tells the world, answers.
     fn serve(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        let outcome = match self.write(&mut jobs) {
-            // A commit cut short by a full disk may fit into what was reserved for that.
-            Err(StoreError::Full) if self.reserve.release() => self.write(&mut jobs),
-            other => other,
-        };
-        match outcome {
+        match self.write_even_when_full(&mut jobs) {
             Ok((group, fates)) => {
                 self.die_if_told();
                 for (job, fate) in jobs.iter_mut().zip(&fates) {
@@ -122,7 +120,11 @@ impl Writer {
                 for (job, fate) in jobs.into_iter().zip(fates) {
                     job.answer(fate);
                 }
-                self.reserve.restore();
+                if !self.reserve.is_held() {
+                    // Else the log, which only grows until it is emptied, would eat the space that was given back.
+                    self.empty_log();
+                    self.reserve.restore();
+                }
             }
             Err(error) => {
                 tracing::error!(%error, jobs = jobs.len(), "a group of commits failed");
@@ -140,8 +142,31 @@ impl Writer {
         }
     }
 
+    /// One transaction. On a full disk again, once the write-ahead log's own space can be used anew, and again, when
+    /// the reserve was given back.
+    fn write_even_when_full(&mut self, jobs: &mut [Box<dyn Job>]) -> Written {
+        let mut written = self.write(jobs);
+        if matches!(written, Err(StoreError::Full)) && self.empty_log() {
+            written = self.write(jobs);
+        }
+        if matches!(written, Err(StoreError::Full)) && self.reserve.release() {
+            self.empty_log();
+            written = self.write(jobs);
+        }
+        written
+    }
+
+    /// Moves what stands in the write-ahead log into the database, without waiting for readers. Whether all of it was
+    /// moved, so that the next transaction begins at the log's start.
+    fn empty_log(&self) -> bool {
+        let Some(conn) = &self.conn else { return false };
+        let moved = conn
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?));
+        moved.unwrap_or(false)
+    }
+
     /// One transaction: what became of each job, or the fault that all share.
-    fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(Group, Vec<Result<(), StoreError>>), StoreError> {
+    fn write(&mut self, jobs: &mut [Box<dyn Job>]) -> Written {
         if self.conn.is_none() {
             self.reopen()?;
         }
@@ -333,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_disk_is_tried_again_with_the_reserve_and_then_fails_the_whole_group() {
+    async fn a_full_disk_is_tried_again_with_all_that_can_be_freed_and_then_fails_the_whole_group() {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("akk.db")).unwrap();
         let reserve = home.path().join("akk.reserve");
@@ -344,7 +369,7 @@ mod tests {
         let (first, second) = tokio::join!(note(&store, "a", 10, &small), note(&store, "b", 1 << 20, &big));
 
         assert_eq!(second, Err(StoreError::Full));
-        assert_eq!(big.load(Ordering::Relaxed), 2, "once more with what was reserved");
+        assert_eq!(big.load(Ordering::Relaxed), 3, "again with an empty log, and again with what was reserved");
         assert!(!reserve.exists());
         // The first was alone, or it shared the fate of the second: whoever was answered `Ok` is there.
         let answered: Vec<String> = if first.is_ok() { vec!["a".into()] } else { Vec::new() };

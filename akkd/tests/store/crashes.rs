@@ -26,20 +26,13 @@ fn play(test: &str, database: &Path, shell: &str) -> Command {
 /// Ten conversations that are changed as fast as it goes; says each change that was answered.
 async fn work_until_killed(path: &Path, options: Options) {
     let store = Store::open_with(path, options).unwrap();
-    let mut workers = Vec::new();
-    for n in 0..10 {
-        let store = store.clone();
-        workers.push(tokio::spawn(async move {
-            let mut story = Story::begin(&store, n, "r").await;
-            loop {
-                story.commit(story.noticed("x")).await.unwrap();
-                println!("on the disk: {n} {}", story.seq);
-            }
-        }));
-    }
-    for worker in workers {
-        worker.await.unwrap();
-    }
+    let workers = (0..10).map(async |n| {
+        let mut story = Story::begin(&store, n, "r").await;
+        while story.commit(story.noticed("x")).await.is_ok() {
+            println!("on the disk: {n} {}", story.seq);
+        }
+    });
+    futures_util::future::join_all(workers).await;
 }
 
 /// What the last answers before the death of `child` said: the number of events of each conversation.

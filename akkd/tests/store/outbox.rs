@@ -87,6 +87,23 @@ async fn an_attempt_that_died_is_due_again_when_its_lease_ran_out() {
 }
 
 #[tokio::test]
+async fn an_attempt_of_a_former_akkd_is_due_at_once_and_known_as_such() {
+    let home = Home::new();
+    let mut story = Story::begin(&home.store, 1, "r").await;
+    let (_, id) = story.report(MessageType::Done, "ready").await;
+    home.store.outbox_lease(&id, at(4000)).await.unwrap();
+    home.store.close().await;
+
+    let store = Store::open(&home.path()).unwrap();
+    let mut changes = store.subscribe_outbox();
+    store.outbox_release_leases().await.unwrap();
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    let again = store.outbox_due(at(10), 10).await.unwrap();
+    assert_eq!((again[0].attempts, again[0].lease_ran_out), (1, true));
+}
+
+#[tokio::test]
 async fn what_was_refused_for_good_waits_for_a_person_and_lets_the_next_go() {
     let home = Home::new();
     let mut story = Story::begin(&home.store, 1, "r").await;

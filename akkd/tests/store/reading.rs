@@ -132,6 +132,8 @@ async fn a_row_that_does_not_parse_harms_its_conversation_only() {
     assert_eq!(past.items.len(), 6);
     assert_eq!(past.items[3], StreamItem::Gap { from: 3, to: 5 });
     assert_eq!(home.store.resolve("task-20260620T140525-00000002").await.unwrap(), task(2));
+    let users = home.store.conversations_of_session("akk-codex-20260620140525-00000003").await.unwrap();
+    assert_eq!(users.iter().map(|c| c.settings.conversation_id.clone()).collect::<Vec<_>>(), [task(3)]);
 }
 
 #[tokio::test]
@@ -249,7 +251,7 @@ async fn a_replay_holds_what_was_sent_or_heard_in_that_order() {
     let mut story = Story::begin(&home.store, 1, "the task").await;
     let mut tell = async |from: &str, kind, body: &str, origin| {
         let mut message = story.message(from, kind, body);
-        message.round = if origin == Origin::Queued { 0 } else { 1 };
+        message.round = u32::from(origin != Origin::Queued);
         let id = message.id.clone();
         story.commit(story.change(vec![story.told(at(1), message, origin)])).await.unwrap();
         id

@@ -86,6 +86,7 @@ pub(crate) fn created(n: u32, request: &str) -> Created {
         sink: "command".into(),
         deliver_progress: false,
         native_session: None,
+        stop_on_timeout: false,
     }
 }
 

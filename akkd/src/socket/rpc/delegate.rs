@@ -141,7 +141,7 @@ fn choose_agent<'a>(config: &'a Config, params: &DelegateParams) -> Result<(&'a 
     let (agent, request) = match &params.agent {
         Some(name) => (config.agent(name)?, request),
         None => match config.split_alias_prefix(request) {
-            Some((kind, rest)) => (config.agent(&kind)?, rest),
+            Some((kind, rest)) => (config.agent(kind)?, rest),
             None => (config.agent(&config.default_agent)?, request),
         },
     };

@@ -34,11 +34,10 @@ const STATUS_BYTES: usize = 1 << 20;
 
 impl Control {
     pub(super) async fn page(&self, params: ListParams) -> Result<ListAnswer, Failure> {
-        let agent = match &params.agent {
-            // An agent that is not configured any more may still have conversations.
-            Some(name) => Some(self.config.current().agent(name).map_or_else(|_| name.clone(), |a| a.kind.clone())),
-            None => None,
-        };
+        let config = self.config.current();
+        // An agent that is not configured any more may still have conversations.
+        let kind = |name: &String| config.agent(name).map_or_else(|_| name.clone(), |a| a.kind.clone());
+        let agent = params.agent.as_ref().map(kind);
         let filter = ListFilter { all: params.all, agent, status: params.status, workspace: params.workspace };
         let page = self.store.list(filter, limit(params.limit, 100)?, params.after.as_deref()).await?;
         Ok(ListAnswer { conversations: page.conversations, total: page.total, next: page.next })

@@ -1,0 +1,218 @@
+//! The wiring: every room is made here, in order, and taken down in the reverse order.
+
+use crate::callback::Intake;
+use crate::clock::Clock;
+use crate::config::{ConfigSource, agent_environment};
+use crate::conversation::{Conversations, IdleTimers};
+use crate::delivery::Runner;
+use crate::effects::{Effects, Prompts, ToConversations};
+use crate::executor::{Context, Executors, Timings};
+use crate::lifecycle::{self, Activation, Listeners, Lock, Signals, Socket};
+use crate::socket::rpc::{Callback, Control, StopAsked};
+use crate::socket::{self, Limits};
+use crate::store::Store;
+use akk_proto::api::{CallbackServer as _, ControlServer as _};
+use akk_proto::error::{ErrorKind, Failure};
+use akk_proto::paths::Paths;
+use jsonrpsee::Methods;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long connections may finish what they are in the middle of.
+const FINISH: Duration = Duration::from_secs(5);
+/// How often old conversations are looked for, where the configuration asks for it.
+const DELETE_EVERY: Duration = Duration::from_hours(24);
+
+/// What akkd starts with.
+pub struct Start {
+    /// Where it keeps its things.
+    pub paths: Paths,
+    /// Its configuration, read for the first time.
+    pub config: ConfigSource,
+    /// Sockets that systemd handed over; taken before the process had threads.
+    pub activation: Activation,
+}
+
+/// Runs akkd until it is asked to stop, by a signal or by a client.
+///
+/// # Errors
+/// When it cannot start. What goes wrong later is told to whoever asked, and to the log.
+pub async fn run(start: Start) -> Result<(), Failure> {
+    let Start { paths, config, activation } = start;
+    let clock = Clock::system();
+    let lock = match Lock::acquire(&paths.lock()) {
+        Ok(lock) => lock,
+        Err(lost) => {
+            if !activation.is_empty()
+                && let Err(error) = lifecycle::turn_away(activation, &lost).await
+            {
+                tracing::warn!(%error, "waiting connections could not be answered");
+            }
+            return Err(Failure::from(&lost));
+        }
+    };
+    let config = Arc::new(config);
+    let store = Store::open(&paths.database()).map_err(Failure::from)?;
+    let Listeners { control: control_listener, callback: callback_listener, bound } =
+        lifecycle::bind(&paths, activation).await?;
+    let signals = Signals::listen().map_err(|e| system("catch signals", &e))?;
+    let (stop, stop_asked) = watch::channel(StopAsked::No);
+
+    let (timers, idle_queue) = IdleTimers::new(clock.clone());
+    let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
+    let executors = Executors::new(Context {
+        ledger: Arc::new(store.clone()),
+        reports: Arc::new(ToConversations(conversations.clone())),
+        prompts: Arc::new(Prompts { store: store.clone(), akkctl: akkctl_path(&config) }),
+        environment: {
+            let env = config.surroundings().env.clone();
+            Arc::new(move |order| agent_environment(&order.agent, &env, order.proxy.as_deref()))
+        },
+        launches: paths.launches(),
+        callback_socket: paths.callback_socket.clone(),
+        timings: Timings { cancel_grace: config.current().cancel_grace, ..Timings::default() },
+    })
+    .map_err(|e| system("use the folder of launches", &e))?;
+    let effects = Effects::new(conversations.clone(), executors.clone(), config.clone(), store.clone());
+
+    let quit = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    tasks.spawn(effects.clone().run(asked));
+    tasks.spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
+    for (id, deadline) in store.deadlines().await.map_err(Failure::from)? {
+        timers.set(&id, Some(deadline));
+    }
+    // Before a socket answers: a client must not see a status that start-up is about to correct.
+    effects.recover().await.map_err(Failure::from)?;
+    let runner = Runner {
+        store: store.clone(),
+        conversations: conversations.clone(),
+        config: config.clone(),
+        clock: clock.clone(),
+    };
+    tasks.spawn(runner.run(quit.clone()));
+    tasks.spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
+
+    let control = Control {
+        store: store.clone(),
+        conversations: conversations.clone(),
+        config: config.clone(),
+        clock: clock.clone(),
+        paths: paths.clone(),
+        started_at: clock.wall(),
+        agents: {
+            let executors = executors.clone();
+            Arc::new(move || executors.agents() as u64)
+        },
+        stop: stop.clone(),
+    };
+    let callback = Callback { intake: Intake::new(store.clone(), conversations.clone()) };
+    let doors = Doors {
+        control: control.into_rpc().into(),
+        callback: callback.into_rpc().into(),
+        stop: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+    };
+    doors.open(Socket::Control, control_listener);
+    doors.open(Socket::Callback, callback_listener);
+    let keeper = doors.clone();
+    let kept = tokio::spawn(bound.keep(doors.stop.clone(), move |socket, listener| keeper.open(socket, listener)));
+    tasks.spawn(lifecycle::notify::signs_of_life(quit.clone()));
+    lifecycle::notify::ready("serving");
+    tracing::info!(pid = std::process::id(), home = %paths.state.display(), "akkd is ready");
+
+    let (terminated, hurry) = (CancellationToken::new(), CancellationToken::new());
+    tokio::spawn(signals.act(terminated.clone(), hurry.clone()));
+    let asked = until_stop(stop_asked, &terminated).await;
+    lifecycle::notify::stopping();
+    tracing::info!(?asked, "akkd stops");
+    doors.stop.cancel();
+    doors.tracker.close();
+    let wind_up = async {
+        if tokio::time::timeout(FINISH, doors.tracker.wait()).await.is_err() {
+            tracing::warn!("some connections did not finish in time");
+        }
+        // The socket files are removed while the lock is still held.
+        let _ = kept.await;
+        executors.shutdown(asked == StopAsked::EndAgents).await;
+    };
+    // A second signal gives up what still waits; everything that was answered is durable already.
+    let _ = hurry.run_until_cancelled(wind_up).await;
+    quit.cancel();
+    store.close().await;
+    // The lock is let go last: whoever takes it finds everything written.
+    drop(lock);
+    Ok(())
+}
+
+/// The sockets' doors: what is served where, until `stop`.
+#[derive(Clone)]
+struct Doors {
+    control: Methods,
+    callback: Methods,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Doors {
+    fn open(&self, socket: Socket, listener: UnixListener) {
+        let (methods, limits) = match socket {
+            Socket::Control => (self.control.clone(), Limits::control()),
+            Socket::Callback => (self.callback.clone(), Limits::callback()),
+        };
+        self.tracker.spawn(socket::serve(listener, methods, limits, self.stop.clone(), self.tracker.clone()));
+    }
+}
+
+/// Waits until somebody asks akkd to stop.
+async fn until_stop(mut asked: watch::Receiver<StopAsked>, terminated: &CancellationToken) -> StopAsked {
+    tokio::select! {
+        () = terminated.cancelled() => StopAsked::LeaveAgents,
+        found = asked.wait_for(|a| *a != StopAsked::No) => found.map_or(StopAsked::LeaveAgents, |a| *a),
+    }
+}
+
+fn system(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        ErrorKind::Internal,
+        format!("akkd cannot {what}: {error}"),
+        "Look at limits of the system such as open files.",
+    )
+}
+
+fn akkctl_path(config: &ConfigSource) -> Arc<str> {
+    config.surroundings().akkctl.to_string_lossy().into()
+}
+
+/// Deletes terminal conversations beyond the configured age; never by default.
+async fn delete_old(
+    store: Store,
+    conversations: Conversations,
+    config: Arc<ConfigSource>,
+    clock: Clock,
+    quit: CancellationToken,
+) {
+    loop {
+        if let Some(days) = config.current().delete_after_days {
+            let before = clock.wall().plus_millis(-i64::from(days) * 86_400_000);
+            match store.terminal_older_than(before).await {
+                Ok(ids) => {
+                    for id in ids {
+                        if let Err(error) = conversations.delete(&id).await {
+                            tracing::warn!(%id, %error, "an old conversation could not be deleted");
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "old conversations could not be looked for"),
+            }
+        }
+        tokio::select! {
+            () = quit.cancelled() => return,
+            () = tokio::time::sleep(DELETE_EVERY) => {}
+        }
+    }
+}
