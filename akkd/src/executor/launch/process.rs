@@ -133,6 +133,9 @@ impl AgentProcess {
         // Looked up before the signal: a dead parent hides its children.
         let relatives = self.relatives()?;
         let group = self.ended.is_none() && platform::signal_group(&self.identity, signal)?;
+        if self.ended.is_none() && !group {
+            platform::signal_process(&self.identity, signal)?;
+        }
         for Relative { process, in_group } in &relatives {
             if !(group && *in_group) {
                 platform::signal_process(process, signal)?;
