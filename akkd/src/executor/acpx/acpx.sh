@@ -29,7 +29,7 @@ case " $* " in
 *" prompt "*)
     cat > "$AGENT_HOME/prompt"
     # The queue owner: a session of its own, and no child of ours.
-    (setsid sleep 300 > /dev/null 2>&1 & echo $! >> "$AGENT_HOME/owners")
+    ($(command -v setsid) sleep 300 > /dev/null 2>&1 & echo $! >> "$AGENT_HOME/owners")
     play "$PLAY"
     if [ -n "$HOLD" ]; then
         while [ ! -e "$AGENT_HOME/$HOLD" ]; do sleep 0.05; done

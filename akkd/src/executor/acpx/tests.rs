@@ -284,11 +284,11 @@ fn real(house: &House, turn: u32, session: Option<&str>, script: &str) -> TurnOr
 
 fn session_of(house: &House) -> String {
     let all = house.told.all();
-    let ids = all.iter().filter_map(|r| match r {
+    let mut ids = all.iter().filter_map(|r| match r {
         ExecutorReport::SessionReady(s) => Some(s.native_session_id.clone()),
         _ => None,
     });
-    ids.last().unwrap()
+    ids.next_back().unwrap()
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// How long a short command that starts no agent may take.
-const SHORT_COMMAND: Duration = Duration::from_secs(60);
+const SHORT_COMMAND: Duration = Duration::from_mins(1);
 /// How much of a short command's output is looked at, in bytes.
 const SHORT_ANSWER: usize = 64 << 10;
 /// How long a client may live on after its last word.

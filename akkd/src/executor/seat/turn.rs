@@ -400,13 +400,13 @@ impl Seat {
 
     /// Carries a turn out, whatever comes, and ends it.
     pub(in crate::executor) async fn carry_out(&mut self, mut open: OpenTurn) {
-        let Err(stopped) = (match open.order.agent.transport {
+        let Err(stopped) = match open.order.agent.transport {
             Transport::Acp => self.acp_turn(&mut open).await,
             Transport::Acpx => self.acpx_turn(&mut open).await,
             Transport::Codex => {
                 Err(Break::cannot_start("the transport codex is not available in this version".to_owned()))
             }
-        });
+        };
         self.conclude(open, stopped).await;
     }
 
