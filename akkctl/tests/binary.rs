@@ -190,11 +190,7 @@ fn a_waiting_delegation_shows_progress_aside_and_exits_as_wait_does() {
         "message": message("question", "which one?\nA or B?")
     });
     // Calls: delegate on one connection, the subscription on another, the look at the status on a third.
-    let parts = vec![
-        vec![Play::Answer(delegated)],
-        vec![Play::Raw(events.concat())],
-        vec![Play::Answer(asked)],
-    ];
+    let parts = vec![vec![Play::Answer(delegated)], vec![Play::Raw(events.concat())], vec![Play::Answer(asked)]];
     let fake = Fake::play_at_once(&home.socket(), parts);
     let (code, out, err) = run(&mut home.akkctl(&["delegate", "--wait", "x"]));
     assert_eq!(code, 3, "it needs someone: {err}");
