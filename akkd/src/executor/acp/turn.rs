@@ -236,6 +236,8 @@ impl Seat {
                     for seen in seen {
                         match seen {
                             Seen::Response { id: answered, outcome } if answered == id => {
+                                // A quick agent answers before the writer has said that the prompt is written.
+                                self.prompt_sent(open).await;
                                 return Err(self.acp_answered(open, &outcome, settling));
                             }
                             other => self.acp_take(open, other).await,
@@ -248,14 +250,7 @@ impl Seat {
                         self.prompt_arrived(open).await;
                     }
                 }
-                Met::Written(Written::Prompt) => {
-                    if let Some(begun) = &mut open.begun {
-                        begun.row.fate = PromptFate::Written;
-                        let report =
-                            ExecutorReport::PromptSent { turn_id: open.order.turn_id.clone(), bytes: begun.bytes };
-                        self.report(report, false).await;
-                    }
-                }
+                Met::Written(Written::Prompt) => self.prompt_sent(open).await,
                 Met::Written(Written::NotRecorded(error)) => return Err(Break::cannot_start(error)),
                 Met::Written(Written::Broken(error)) => {
                     if open.fate() != Some(PromptFate::Written) && settling.is_none() {
@@ -299,6 +294,15 @@ impl Seat {
             return Break::ended(How::Failed { reason });
         }
         Break::ended(how)
+    }
+
+    /// The prompt was handed over, whole. Said once.
+    async fn prompt_sent(&mut self, open: &mut OpenTurn) {
+        let turn_id = open.id().clone();
+        let Some(begun) = open.begun.as_mut().filter(|b| b.row.fate != PromptFate::Written) else { return };
+        begun.row.fate = PromptFate::Written;
+        let report = ExecutorReport::PromptSent { turn_id, bytes: begun.bytes };
+        self.report(report, false).await;
     }
 
     async fn prompt_arrived(&mut self, open: &mut OpenTurn) {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// How long a short command that starts no agent may take.
-const SHORT_COMMAND: Duration = Duration::from_secs(60);
+const SHORT_COMMAND: Duration = Duration::from_mins(1);
 /// How much of a short command's output is looked at, in bytes.
 const SHORT_ANSWER: usize = 64 << 10;
 /// How long a client may live on after its last word.
@@ -154,6 +154,13 @@ impl Seat {
             None => self.acpx_look_up(open, left).await?,
         };
         ended.exit = exit;
+        if open.cancel.is_some_and(|c| c.step != CancelStep::Cooperative) {
+            // Ours are ended with the client; what then still lives would go on with the turn.
+            if let Some(client) = &mut self.agent {
+                client.end(&self.shared).await;
+            }
+            close_if_owned(&self.shared, &open.order).await;
+        }
         Err(Break::Ended(Box::new(ended)))
     }
 
@@ -252,13 +259,10 @@ impl Seat {
             Seen::Activity(activity) => self.tell(open, activity).await,
             Seen::Notice(text) => self.notice(open, &text).await,
             Seen::PromptSent => {
-                let bytes = match &mut open.begun {
-                    Some(begun) => {
-                        begun.row.fate = PromptFate::Written;
-                        begun.bytes
-                    }
-                    None => 0,
-                };
+                let begun = open.begun.as_mut().filter(|begun| begun.row.fate != PromptFate::Written);
+                let Some(begun) = begun else { return Ok(()) };
+                begun.row.fate = PromptFate::Written;
+                let bytes = begun.bytes;
                 let report = ExecutorReport::PromptSent { turn_id: open.id().clone(), bytes };
                 self.report(report, true).await;
                 // Before, there was nothing that `cancel` could have stopped.
@@ -279,6 +283,10 @@ impl Seat {
 
     /// The first step of a cancel: acpx' own. It does not wait until the agent has stopped, so neither does this.
     async fn acpx_cancel(&mut self, open: &mut OpenTurn) -> Step<()> {
+        // Before the agent has the prompt there is nothing that it could stop: then it follows the prompt.
+        if self.agent.as_ref().is_some_and(|client| !client.reader.stream.prompt_sent()) {
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
         let order = open.order.clone();
         tokio::spawn(async move { cancel(&shared, &order).await });
@@ -319,22 +327,49 @@ fn uncertain(reason: &str) -> Ended {
 
 /// Asks the agent of this order to stop.
 async fn cancel(shared: &Shared, order: &TurnOrder) {
-    let argv = Commands::of(order).cancel();
-    let mut client = match Running::launch(shared, order, &argv, StdinOf::Prompt(b"")).await {
+    let Some(said) = run_aside(shared, order, &Commands::of(order).cancel()).await else { return };
+    match answer::cancelled(&said) {
+        Ok(found) => tracing::debug!(conversation = %order.conversation_id, found, "acpx was asked to cancel"),
+        Err(error) => tracing::warn!(conversation = %order.conversation_id, %error, "acpx did not cancel"),
+    }
+}
+
+/// Closes the session when its queue owner still lives: one that akkd did not start, such as the user's own.
+async fn close_if_owned(shared: &Shared, order: &TurnOrder) {
+    let commands = Commands::of(order);
+    let Some(said) = run_aside(shared, order, &commands.status()).await else { return };
+    if answer::owner_lives(&said) != Ok(true) {
+        return;
+    }
+    tracing::info!(conversation = %order.conversation_id, "the session is closed: its queue owner is not akkd's");
+    let Some(said) = run_aside(shared, order, &commands.close()).await else { return };
+    if let Err(error) = answer::done(&said) {
+        tracing::warn!(conversation = %order.conversation_id, %error, "acpx did not close the session");
+    }
+}
+
+/// Runs a short command beside the turn's client and gives what it said; none when it could not be run.
+async fn run_aside(shared: &Shared, order: &TurnOrder, argv: &[String]) -> Option<Vec<u8>> {
+    let mut client = match Running::launch(shared, order, argv, StdinOf::Prompt(b"")).await {
         Ok(client) => client,
-        Err(error) => return tracing::warn!(conversation = %order.conversation_id, %error, "acpx cannot cancel"),
+        Err(error) => {
+            tracing::warn!(conversation = %order.conversation_id, %error, "acpx cannot be started");
+            return None;
+        }
     };
     let over = async { while !matches!(client.next(None).await, Happening::Exited(_) | Happening::Lost(_)) {} };
-    let late = tokio::select! {
-        late = timeout(SHORT_COMMAND, over) => late.is_err(),
+    tokio::select! {
+        late = timeout(SHORT_COMMAND, over) => {
+            if late.is_err() {
+                tracing::warn!(conversation = %order.conversation_id, "a command of acpx took too long and is ended");
+            }
+        }
         // The successor ends what is left.
-        () = shared.stopping.cancelled() => return,
-    };
-    match answer::cancelled(&client.stdout(SHORT_ANSWER)) {
-        Ok(found) => tracing::debug!(conversation = %order.conversation_id, found, "acpx was asked to cancel"),
-        Err(error) => tracing::warn!(conversation = %order.conversation_id, %error, late, "acpx did not cancel"),
+        () = shared.stopping.cancelled() => return None,
     }
+    let said = client.stdout(SHORT_ANSWER);
     end_quietly(shared, client).await;
+    Some(said)
 }
 
 /// Ends what is left of a client that is not the turn's, and records that.
