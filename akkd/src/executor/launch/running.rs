@@ -4,14 +4,14 @@ use super::facts::{LaunchFacts, Reader, recipe, redacted};
 use super::folder::LaunchFolder;
 use super::hints::Hint;
 use super::output::{MAX_LINE_BYTES, OutputTail, Piece, bound_stderr};
-use super::process::{AgentProcess, LAUNCH_VARIABLE};
+use super::process::AgentProcess;
 use super::spawn::{SpawnError, Stdio3, spawn};
 use super::stdin::{AgentStdin, Written};
 use crate::executor::TurnOrder;
 use crate::executor::ledger::LedgerError;
 use crate::executor::shared::{Counted, Shared};
 use crate::executor::stream::Seen;
-use crate::platform::ProcessIdentity;
+use crate::platform::{LAUNCH_VARIABLE, ProcessIdentity};
 use crate::store::{Checkpoint, LaunchRow, LaunchState};
 use akk_core::redact;
 use akk_proto::conversation::Transport;
@@ -401,6 +401,7 @@ impl Running {
             }
         };
         if gone {
+            self.hint.end();
             self.folder.remove();
         } else {
             tracing::error!(launch = %self.launch_id, pid = self.process.identity().pid, "a process tree would not end");

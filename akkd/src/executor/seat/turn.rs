@@ -224,7 +224,7 @@ impl Seat {
             CancelStep::Kill => return Err(Break::ended(How::Cancelled)),
         };
         (cancel.step, cancel.next) = (step, Instant::now() + pause);
-        if let Err(error) = agent.process.signal_tree(signal) {
+        if let Err(error) = agent.process.signal_tree(signal).await {
             tracing::error!(launch = %agent.launch_id, %error, "an agent could not be signalled");
         }
         self.report_step(open, step).await;
