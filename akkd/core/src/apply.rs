@@ -283,7 +283,7 @@ fn from_agent(next: &mut Conversation, ts: Timestamp, m: &Message) {
             last.outcome = TurnOutcome::Completed;
         }
     }
-    next.bootstrapped |= next.open_turn.as_ref().is_none_or(|o| o.prompted);
+    next.bootstrapped = true;
     if let Some(phase) = phase
         && !matches!(next.phase, Phase::Cancelling { .. })
     {
@@ -396,8 +396,9 @@ fn turn_ended(
     let Some(open) = next.open_turn.take() else {
         return Err(impossible(body, "no turn is open"));
     };
-    let worked = end.activity_seen || matches!(end.outcome, TurnOutcome::Completed | TurnOutcome::Cancelled);
-    next.bootstrapped |= open.prompted && worked;
+    // An agent that worked has read its prompt, whether or not the word of its writing came first.
+    let cancelled = open.prompted && end.outcome == TurnOutcome::Cancelled;
+    next.bootstrapped |= end.activity_seen || end.outcome == TurnOutcome::Completed || cancelled;
     // A cancelled turn leaves a conversation that can be used again; a close follows as an event of its own.
     if matches!(next.phase, Phase::Cancelling { close_reason: None }) {
         next.phase = match (&open.settled_by, end.reason.as_deref()) {

@@ -227,7 +227,7 @@ mod tests {
         // The grandchild leaves session, group and parent; it keeps only its environment.
         let marker = format!("AKK_TEST_MARK={}", std::process::id());
         let (name, value) = marker.split_once('=').unwrap();
-        let child = spawn("setsid sh -c 'sleep 60 & echo $!; exit' ; sleep 60 & echo $!; read x", &[(name, value)]);
+        let mut child = spawn("setsid sh -c 'sleep 60 & echo $!; exit' ; sleep 60 & echo $!; read x", &[(name, value)]);
         let identity = ProcessIdentity::of(child.id()).unwrap().unwrap();
         let mut found = Vec::new();
         for _ in 0..200 {
@@ -241,6 +241,7 @@ mod tests {
             assert!(signal_process(&relative.process, Signal::KILL).unwrap());
         }
         assert!(signal_group(&identity, Signal::KILL).unwrap());
+        child.wait().unwrap();
         assert!(found.len() >= 2, "{found:?}");
     }
 

@@ -189,6 +189,20 @@ fn a_lost_session_waits_for_the_user_when_the_policy_says_so() {
 }
 
 #[test]
+fn a_turn_that_ended_before_the_word_of_its_prompt_came_counts_as_read() {
+    let mut d = Drive::new();
+    d.agent(ExecutorReport::SessionReady(akk_proto::event::SessionEnsured {
+        native_session_id: "native-1".into(),
+        how: akk_proto::event::SessionReached::Created,
+        model: None,
+    }));
+    d.ends(normal(Some("quick"))).send("more");
+    let turn_id = TurnId::nth(2);
+    d.agent(ExecutorReport::TurnEnded { turn_id, ended: Box::new(lost()) });
+    assert!(d.said.auto_recovered);
+}
+
+#[test]
 fn after_activity_nothing_is_recovered_by_itself() {
     let mut d = Drive::new();
     d.idle().send("more").ends(Ended { activity_seen: true, ..lost() });

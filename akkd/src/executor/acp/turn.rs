@@ -2,11 +2,11 @@
 
 use super::{permission, verdict, wire};
 use crate::executor::launch::running::{Happening, Running, SessionFacts, StdinOf, recipe_of};
-use crate::executor::launch::stdin::Written;
+use crate::executor::launch::stdin::{AgentStdin, Written};
 use crate::executor::model::{Setting, Wanted, effort_setting, model_setting};
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
-use crate::executor::stream::{RpcError, Seen};
+use crate::executor::stream::{Refusal, RpcError, Seen};
 use crate::store::{PromptFate, PromptRow};
 use akk_core::{Ended, ExecutorReport, How, redact};
 use akk_proto::conversation::Transport;
@@ -25,6 +25,9 @@ const END_AFTER_BREAK: Duration = Duration::from_millis(500);
 /// How long an answer to the agent may take until it is written, before reading goes on without that.
 const ANSWER_WRITTEN: Duration = Duration::from_secs(2);
 
+/// What to set of what is asked for, seen what the session offers.
+type SettingOf = fn(&Wanted<'_>, &Value) -> Result<Option<Setting>, Refusal>;
+
 /// What an agent can do, as `initialize` told.
 #[derive(Debug, Clone, Copy)]
 struct Abilities {
@@ -39,9 +42,7 @@ impl Seat {
         if self.can_go_on_with_agent(open, &argv) {
             match self.acp_prompted(open, None).await {
                 // It died between the turns, or in this moment: nothing arrived, so a fresh one is tried.
-                Err(Break::Died(_))
-                    if open.fate().is_none_or(|f| f == PromptFate::Accepted) && open.cancel.is_none() =>
-                {
+                Err(Break::Died(_)) if !self.prompt_may_have_arrived(open) && open.cancel.is_none() => {
                     if open.begun.take().is_some() {
                         open.attempt += 1;
                     }
@@ -174,7 +175,7 @@ impl Seat {
     async fn acp_model(&mut self, open: &mut OpenTurn, session: &mut SessionFacts) -> Step<Option<String>> {
         if let Some(name) = open.order.model.clone() {
             let wanted = Wanted::parse(&name);
-            let steps: [fn(&Wanted<'_>, &Value) -> Result<Option<Setting>, _>; 2] = [model_setting, effort_setting];
+            let steps: [SettingOf; 2] = [model_setting, effort_setting];
             for (step, setting_of) in steps.into_iter().enumerate() {
                 let setting = setting_of(&wanted, &session.settings);
                 let Some(setting) = setting.map_err(|r| Break::ended(verdict::refused(r)))? else { continue };
@@ -217,7 +218,7 @@ impl Seat {
     pub(in crate::executor) async fn acp_go_on(&mut self, open: &mut OpenTurn, cancelling: bool) -> Step<Infallible> {
         if cancelling {
             let grace = self.shared.context.timings.cancel_grace;
-            self.begin_cancel(open, grace);
+            open.begin_cancel(grace);
             self.acp_cancel(open).await?;
         }
         let settle = match open.fate() {
@@ -238,6 +239,8 @@ impl Seat {
                     for seen in seen {
                         match seen {
                             Seen::Response { id: answered, outcome } if answered == id => {
+                                // A quick agent answers before the writer has said that the prompt is written.
+                                self.prompt_sent(open).await;
                                 return Err(self.acp_answered(open, &outcome, settling));
                             }
                             other => self.acp_take(open, other).await,
@@ -250,14 +253,7 @@ impl Seat {
                         self.prompt_arrived(open).await;
                     }
                 }
-                Met::Written(Written::Prompt) => {
-                    if let Some(begun) = &mut open.begun {
-                        begun.row.fate = PromptFate::Written;
-                        let report =
-                            ExecutorReport::PromptSent { turn_id: open.order.turn_id.clone(), bytes: begun.bytes };
-                        self.report(report, false).await;
-                    }
-                }
+                Met::Written(Written::Prompt) => self.prompt_sent(open).await,
                 Met::Written(Written::NotRecorded(error)) => return Err(Break::cannot_start(error)),
                 Met::Written(Written::Broken(error)) => {
                     if open.fate() != Some(PromptFate::Written) && settling.is_none() {
@@ -303,6 +299,15 @@ impl Seat {
         Break::ended(how)
     }
 
+    /// The prompt was handed over, whole. Said once.
+    async fn prompt_sent(&mut self, open: &mut OpenTurn) {
+        let turn_id = open.id().clone();
+        let Some(begun) = open.begun.as_mut().filter(|b| b.row.fate != PromptFate::Written) else { return };
+        begun.row.fate = PromptFate::Written;
+        let report = ExecutorReport::PromptSent { turn_id, bytes: begun.bytes };
+        self.report(report, false).await;
+    }
+
     async fn prompt_arrived(&mut self, open: &mut OpenTurn) {
         let Some(begun) = &mut open.begun else { return };
         begun.row.fate = PromptFate::Written;
@@ -333,7 +338,7 @@ impl Seat {
     }
 
     fn writer_is_idle(&self) -> bool {
-        self.agent.as_ref().and_then(|a| a.stdin.as_ref()).is_some_and(|s| s.is_drained())
+        self.agent.as_ref().and_then(|a| a.stdin.as_ref()).is_some_and(AgentStdin::is_drained)
     }
 
     /// Asks the agent something before the prompt and waits for the answer.

@@ -58,7 +58,7 @@ impl Seat {
     ) -> Step<Infallible> {
         if cancelling {
             let grace = self.shared.context.timings.cancel_grace;
-            self.begin_cancel(open, grace);
+            open.begin_cancel(grace);
             self.acpx_cancel(open).await?;
         }
         let left = if adopted { self.acpx_follow(open).await? } else { Left { last_word: None, exit: None } };

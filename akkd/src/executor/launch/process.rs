@@ -20,9 +20,15 @@ pub(in crate::executor) struct AgentProcess {
     /// `AKK_LAUNCH=<launch id>`.
     marker: String,
     handle: Handle,
-    /// How it ended, once it did; the inner option is none where that cannot be learned.
-    ended: Option<Option<Exit>>,
+    state: State,
     stopped: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Runs,
+    /// How, where that could be learned.
+    Ended(Option<Exit>),
 }
 
 #[derive(Debug)]
@@ -55,7 +61,7 @@ impl AgentProcess {
         let handle = ExitWatch::open(&identity)?.map_or(Handle::Gone, Handle::Adopted);
         let mut process = Self::new(launch, identity, handle);
         if matches!(process.handle, Handle::Gone) {
-            process.ended = Some(None);
+            process.state = State::Ended(None);
         } else {
             // akkd may have died while it held the group back.
             process.stopped = true;
@@ -66,7 +72,7 @@ impl AgentProcess {
 
     fn new(launch: &LaunchId, identity: ProcessIdentity, handle: Handle) -> Self {
         let marker = format!("{LAUNCH_VARIABLE}={launch}");
-        Self { identity, marker, handle, ended: None, stopped: false }
+        Self { identity, marker, handle, state: State::Runs, stopped: false }
     }
 
     /// Who it is.
@@ -76,12 +82,12 @@ impl AgentProcess {
 
     /// Whether it ended, as far as was learned by [`exited`](Self::exited).
     pub(in crate::executor) fn has_ended(&self) -> bool {
-        self.ended.is_some()
+        matches!(self.state, State::Ended(_))
     }
 
     /// Waits for its end: exit code or signal, where that can be learned. May be dropped and called again.
     pub(in crate::executor) async fn exited(&mut self) -> Option<Exit> {
-        if let Some(exit) = self.ended {
+        if let State::Ended(exit) = self.state {
             return exit;
         }
         let exit = match &mut self.handle {
@@ -97,7 +103,7 @@ impl AgentProcess {
             }
             Handle::Gone => None,
         };
-        self.ended = Some(exit);
+        self.state = State::Ended(exit);
         exit
     }
 
@@ -132,8 +138,8 @@ impl AgentProcess {
     pub(in crate::executor) fn signal_tree(&mut self, signal: Signal) -> io::Result<Vec<ProcessIdentity>> {
         // Looked up before the signal: a dead parent hides its children.
         let relatives = self.relatives()?;
-        let group = self.ended.is_none() && platform::signal_group(&self.identity, signal)?;
-        if self.ended.is_none() && !group {
+        let group = !self.has_ended() && platform::signal_group(&self.identity, signal)?;
+        if !self.has_ended() && !group {
             platform::signal_process(&self.identity, signal)?;
         }
         for Relative { process, in_group } in &relatives {
@@ -206,8 +212,8 @@ mod tests {
             folder.create().unwrap();
             let stdio = Stdio3 {
                 stdin: folder.make_fifo().unwrap(),
-                stdout: folder.make_output(&folder.out()).unwrap(),
-                stderr: folder.make_output(&folder.err()).unwrap(),
+                stdout: LaunchFolder::make_output(&folder.out()).unwrap(),
+                stderr: LaunchFolder::make_output(&folder.err()).unwrap(),
             };
             let argv: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
             let environment = BTreeMap::from([

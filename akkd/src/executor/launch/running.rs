@@ -201,8 +201,8 @@ impl Running {
                     StdinOf::Prompt(text) => folder.make_prompt(text),
                 }
                 .map_err(StartError::Folder)?,
-                stdout: folder.make_output(&folder.out()).map_err(StartError::Folder)?,
-                stderr: folder.make_output(&folder.err()).map_err(StartError::Folder)?,
+                stdout: LaunchFolder::make_output(&folder.out()).map_err(StartError::Folder)?,
+                stderr: LaunchFolder::make_output(&folder.err()).map_err(StartError::Folder)?,
             };
             // Our own end, while the one that the child gets still counts as a reader.
             let fifo = match stdin {
@@ -418,6 +418,11 @@ impl Running {
         self.stdin.as_ref().is_some_and(|stdin| stdin.line(line))
     }
 
+    /// Whether the end of what was written last still lies unread in its FIFO. Said of a dead agent: it never got that.
+    pub(in crate::executor) fn left_input_unread(&self) -> bool {
+        self.stdin.is_some() && self.folder.unread_input().is_ok_and(|bytes| bytes >= 2)
+    }
+
     /// What it printed last on stderr: redacted, cut; none when that is nothing.
     pub(in crate::executor) fn trace(&self) -> Option<String> {
         let tail = redact::redact(&self.folder.stderr_tail(8 << 10));
@@ -428,7 +433,7 @@ impl Running {
 
     /// The last `max` bytes that it printed on stdout.
     pub(in crate::executor) fn stdout(&self, max: usize) -> Vec<u8> {
-        self.folder.tail_of(&self.folder.out(), max)
+        LaunchFolder::tail_of(&self.folder.out(), max)
     }
 
     /// What it printed on stderr, not redacted: to be searched, not shown.

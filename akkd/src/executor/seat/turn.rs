@@ -118,6 +118,11 @@ impl OpenTurn {
         self.begun = Some(BegunPrompt { row, progress: PromptProgress::default(), id, bytes });
     }
 
+    /// The clock of a cancel starts with the request, whatever can be written when.
+    pub(in crate::executor) fn begin_cancel(&mut self, grace: Duration) {
+        self.cancel = Some(Cancel { grace, step: CancelStep::Cooperative, next: Instant::now() + grace });
+    }
+
     fn silent_at(&self, agent: Option<&Running>) -> Option<Instant> {
         // Before the prompt other time limits hold.
         if self.inactive_told || self.begun.is_none() {
@@ -179,7 +184,7 @@ impl Seat {
             Order::Start(_) | Order::Recover(_) => self.waiting.push_back(order),
             Order::Cancel { turn, grace } if turn == open.order.turn_id => {
                 if open.cancel.is_none() {
-                    self.begin_cancel(open, grace);
+                    open.begin_cancel(grace);
                     return Ok(true);
                 }
             }
@@ -202,12 +207,6 @@ impl Seat {
             }
         }
         Ok(false)
-    }
-
-    /// The clock of a cancel starts with the request, whatever can be written when.
-    pub(in crate::executor) fn begin_cancel(&mut self, open: &mut OpenTurn, grace: Duration) {
-        let now = Instant::now();
-        open.cancel = Some(Cancel { grace, step: CancelStep::Cooperative, next: now + grace });
     }
 
     /// Records that the transport asked the agent to stop.
@@ -327,7 +326,7 @@ impl Seat {
             let last = redact::preview(last, 200);
             let because = if last.is_empty() { String::new() } else { format!(": {last}") };
             let ended = format!("the agent process ended{}", said(exit));
-            match open.fate() {
+            match open.fate().filter(|_| self.prompt_may_have_arrived(open)) {
                 None | Some(PromptFate::Accepted) => {
                     How::CannotStart { reason: format!("{ended} before it took the prompt{because}") }
                 }
@@ -340,6 +339,15 @@ impl Seat {
         let mut ended = Ended::bare(how);
         ended.exit = exit;
         ended
+    }
+
+    /// Whether a dead agent may have read the whole prompt. Its last two bytes were written together: while they lie
+    /// unread, it has not. That counts only where nothing was written after them.
+    pub(in crate::executor) fn prompt_may_have_arrived(&self, open: &OpenTurn) -> bool {
+        let Some(begun) = &open.begun else { return false };
+        let written_last = begun.progress.fate() != PromptFate::Accepted && open.cancel.is_none();
+        let unread = |agent: &Running| !agent.reader.stream.activity_seen() && agent.left_input_unread();
+        open.fate() != Some(PromptFate::Accepted) && !(written_last && self.agent.as_deref().is_some_and(unread))
     }
 
     /// Ends the turn: exactly once, with everything that its output told, and decides about the process.
@@ -400,13 +408,12 @@ impl Seat {
 
     /// Carries a turn out, whatever comes, and ends it.
     pub(in crate::executor) async fn carry_out(&mut self, mut open: OpenTurn) {
-        let Err(stopped) = match open.order.agent.transport {
+        let stopped = match open.order.agent.transport {
             Transport::Acp => self.acp_turn(&mut open).await,
             Transport::Acpx => self.acpx_turn(&mut open).await,
-            Transport::Codex => {
-                Err(Break::cannot_start("the transport codex is not available in this version".to_owned()))
-            }
+            Transport::Codex => Err(Break::cannot_start("the transport codex is not available in this version")),
         };
+        let Err(stopped) = stopped;
         self.conclude(open, stopped).await;
     }
 

@@ -29,8 +29,8 @@ perform() {
         IFS= read -r answer; note "answer $answer" ;;
     FILES) say '{"jsonrpc":"2.0","id":5,"method":"fs/read_text_file","params":{"path":"/x"}}'; IFS= read -r answer; note "answer $answer" ;;
     JUNK) say "this is no json" ;;
-    FLOOD) yes '{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s1","update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}}}}' | head -n 100000 ;;
-    MANY) i=0; while [ $i -lt 5100 ]; do tool "t$i"; i=$((i + 1)); done ;;
+    FLOOD) yes '{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s1","update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}}}}' | head -n 50000 ;;
+    MANY) i=0; while [ $i -lt 5010 ]; do tool "t$i"; i=$((i + 1)); done ;;
     TWICE) result "$open" '{"stopReason":"end_turn"}' ;;
     esac
 }

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 /// How long any condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(in crate::executor) struct House {
     pub(in crate::executor) ledger: Arc<MemoryLedger>,
@@ -132,7 +132,7 @@ impl House {
                 proxy: None,
                 model: None,
                 permissions: PermissionPolicy::All,
-                warm: Duration::from_secs(60),
+                warm: Duration::from_mins(1),
             },
             workspace: self.path("workspace"),
             session: "akk-scripted-1".into(),
@@ -140,7 +140,7 @@ impl House {
             model: None,
             proxy: None,
             permissions: PermissionPolicy::All,
-            agent_timeout: Duration::from_secs(3600),
+            agent_timeout: Duration::from_hours(1),
         }
     }
 

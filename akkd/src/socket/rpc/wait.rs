@@ -47,6 +47,7 @@ pub(super) async fn until_prompted(
                 }
             }
             EventBody::PromptSent { .. } if event.turn_id.as_ref() == Some(&turn) => break,
+            EventBody::TurnEnded(end) if end.outcome != TurnOutcome::NotDelivered => break,
             EventBody::ConversationStalled { .. }
             | EventBody::ConversationNeedsRecovery { .. }
             | EventBody::ConversationNeedsModelSelection { .. }
