@@ -140,12 +140,13 @@ impl Executors {
                 let _ = seat.send(Order::Shutdown { end_agents });
             }
         }
-        if !end_agents {
-            self.registry.shared.stopping.cancel();
-        }
         self.registry.tasks.close();
-        self.registry.tasks.wait().await;
-        self.registry.shared.stopping.cancel();
+        // Reports that cannot be stored are given up at last: a successor finds them out again.
+        let wound_up = tokio::time::timeout(self.registry.shared.context.timings.wind_up, self.registry.tasks.wait());
+        if wound_up.await.is_err() {
+            self.registry.shared.stopping.cancel();
+            self.registry.tasks.wait().await;
+        }
     }
 }
 

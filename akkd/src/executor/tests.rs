@@ -314,6 +314,24 @@ async fn a_report_that_cannot_be_stored_is_told_again_until_it_is() {
     executors.shutdown(true).await;
 }
 
+#[tokio::test]
+async fn an_end_that_could_not_be_stored_before_akkd_stopped_is_found_out_again() {
+    let house = House::new();
+    let executors = house.executors();
+    executors.start_turn(house.order(1, None, "WAIT SAY"));
+    house.told.wait(|r| matches!(r, ExecutorReport::PromptSent { .. }).then_some(())).await;
+    house.told.fail_next(u32::MAX);
+    std::fs::write(house.path("go"), "").unwrap();
+    house.wait_until("tried", || house.told.failed()).await;
+    executors.shutdown(false).await;
+    house.told.fail_next(0);
+    let successor = house.executors();
+    successor.recover(recovered(house.order(1, None, ""))).await;
+    let end = house.told.end_of(1).await;
+    assert_eq!((end.how, end.text.as_deref()), (normal(), Some("hello")));
+    successor.shutdown(true).await;
+}
+
 #[test]
 fn an_agent_outlives_akkd_and_its_answer_is_found_once() {
     let house = House::new();

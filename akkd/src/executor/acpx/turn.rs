@@ -299,10 +299,11 @@ impl Seat {
             let native_session_id = redact::cut(id, 200);
             let model = open.order.model.clone();
             let ensured = SessionEnsured { native_session_id, how: SessionReached::Created, model };
-            return self.report(ExecutorReport::SessionReady(ensured), true).await;
+            self.report(ExecutorReport::SessionReady(ensured), true).await;
+            return;
         }
         let Some(client) = &mut self.agent else { return };
-        if let Err(error) = client.process.signal_tree(Signal::KILL) {
+        if let Err(error) = client.process.signal_tree(Signal::KILL).await {
             tracing::error!(launch = %client.launch_id, %error, "a client in the wrong session could not be ended");
         }
     }

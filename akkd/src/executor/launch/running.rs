@@ -86,6 +86,7 @@ pub(in crate::executor) struct Running {
     /// Where output ends, once the process ended.
     output_end: Option<u64>,
     exit_told: bool,
+    lost: bool,
     /// Up to where output need not be read again.
     durable: u64,
     _counted: Counted,
@@ -182,6 +183,7 @@ impl Running {
                     drained: false,
                     output_end: None,
                     exit_told: false,
+                    lost: false,
                     durable: 0,
                     _counted: shared.count(),
                 };
@@ -240,6 +242,7 @@ impl Running {
             drained: false,
             output_end: None,
             exit_told: false,
+            lost: false,
             durable: row.offset,
             _counted: shared.count(),
         })
@@ -327,8 +330,13 @@ impl Running {
         if self.exit_told {
             return std::future::pending().await;
         }
-        self.exit_told = true;
+        (self.exit_told, self.lost) = (true, true);
         Happening::Lost(why.to_owned())
+    }
+
+    /// Whether it cannot be followed any further although it may run.
+    pub(in crate::executor) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// Holds the agent back while too much of its output waits to be read.

@@ -79,7 +79,11 @@ impl Seat {
         }
         let keep = self.keeps_agent(&open, &ended);
         let report = ExecutorReport::TurnEnded { turn_id: open.id().clone(), ended: Box::new(ended) };
-        self.report(report, open.begun.is_some()).await;
+        if !self.report(report, open.begun.is_some()).await {
+            // Nothing that follows may be done before the end of the turn is known for good.
+            (self.going_down, self.left_open) = (true, true);
+            return;
+        }
         if let Some(begun) = open.begun.take() {
             let row = PromptRow { fate: PromptFate::Ended, ..begun.row };
             if let Err(error) = self.shared.context.ledger.prompt_put(row).await {
@@ -98,6 +102,9 @@ impl Seat {
         let Some(agent) = &self.agent else { return Ok(()) };
         if left.is_some() {
             return Err(left);
+        }
+        if agent.is_lost() {
+            return Err(Some("its output cannot be followed any further".to_owned()));
         }
         if agent.process.has_ended() {
             let cancelled = open.cancel.filter(|c| c.step != CancelStep::Cooperative);

@@ -169,7 +169,9 @@ impl Seat {
         let exit = if agent.process.has_ended() { agent.process.exited().await } else { None };
         let launch_id = agent.launch_id.clone();
         drop(agent);
-        self.report(ExecutorReport::Exited { launch_id: launch_id.clone(), exit, reason }, false).await;
+        if !self.report(ExecutorReport::Exited { launch_id: launch_id.clone(), exit, reason }, false).await {
+            return;
+        }
         // What would not end stays recorded as live: the next start of akkd tries again.
         if gone && let Err(error) = self.shared.context.ledger.launch_gone(launch_id).await {
             tracing::warn!(%error, "a launch could not be recorded as gone");

@@ -281,7 +281,8 @@ impl Seat {
     }
 
     /// Tells what was learned until it is durable or refused. `with_checkpoint`: how far output was read goes along.
-    pub(in crate::executor) async fn report(&mut self, report: ExecutorReport, with_checkpoint: bool) {
+    /// False when akkd goes down before that: then the successor must find it out again.
+    pub(in crate::executor) async fn report(&mut self, report: ExecutorReport, with_checkpoint: bool) -> bool {
         let mut pause = Duration::from_millis(100);
         loop {
             let checkpoint = self.agent.as_ref().filter(|_| with_checkpoint).map(|a| a.checkpoint());
@@ -292,11 +293,11 @@ impl Seat {
                     if let (Some(agent), Some(offset)) = (&mut self.agent, offset) {
                         agent.checkpointed(offset);
                     }
-                    return;
+                    return true;
                 }
                 Err(error @ ReportError::Refused(_)) => {
                     tracing::warn!(conversation = %self.conversation, %error, ?report, "a report was refused");
-                    return;
+                    return true;
                 }
                 Err(error) => tracing::error!(conversation = %self.conversation, %error, "a report waits"),
             }
@@ -308,7 +309,7 @@ impl Seat {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
-                () = self.shared.stopping.cancelled() => return,
+                () = self.shared.stopping.cancelled() => return false,
             }
         }
     }

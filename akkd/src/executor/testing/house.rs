@@ -77,6 +77,7 @@ impl House {
             answer: Duration::from_secs(20),
             cancel_grace: Duration::from_millis(200),
             end_grace: Duration::from_millis(500),
+            wind_up: Duration::from_secs(1),
             settle_sign: Duration::from_millis(300),
             settle_answer: Duration::from_millis(500),
             ..Timings::default()
@@ -198,6 +199,11 @@ impl Told {
     /// The next reports fail for want of disk.
     pub(in crate::executor) fn fail_next(&self, times: u32) {
         self.failures.store(times, Ordering::SeqCst);
+    }
+
+    /// Whether one of them failed by now.
+    pub(in crate::executor) fn failed(&self) -> bool {
+        (1..u32::MAX).contains(&self.failures.load(Ordering::SeqCst))
     }
 
     /// Waits until a report is what `is` looks for.
