@@ -16,7 +16,7 @@ use macos as system;
 
 pub use rustix::process::Signal;
 pub use system::ExitWatch;
-pub use table::{ProcessEntry, ProcessTable, Relative};
+pub use table::{LAUNCH_VARIABLE, ProcessEntry, ProcessTable, Relative};
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;

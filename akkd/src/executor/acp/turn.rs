@@ -1,29 +1,26 @@
 //! A turn over ACP: process, session, model, prompt, answer.
 
-use super::{permission, verdict, wire};
-use crate::executor::launch::running::{Happening, Running, SessionFacts, StdinOf, recipe_of};
+use super::settings::{current_model, settings, take_setting};
+use super::{verdict, wire};
+use crate::executor::launch::facts::{SessionFacts, recipe_of};
+use crate::executor::launch::running::{Running, StdinOf};
 use crate::executor::launch::stdin::{AgentStdin, Written};
 use crate::executor::model::{Setting, Wanted, effort_setting, model_setting};
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::stream::{Refusal, RpcError, Seen};
 use crate::store::{PromptFate, PromptRow};
-use akk_core::{Ended, ExecutorReport, How, redact};
+use akk_core::{ExecutorReport, How, redact};
 use akk_proto::conversation::Transport;
 use akk_proto::event::{SessionEnsured, SessionReached};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::convert::Infallible;
-use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// The version of the protocol that is spoken.
 const PROTOCOL_VERSION: u64 = 1;
 /// Settings of more JSON bytes than this are not kept over a restart of akkd.
 const MAX_SETTINGS_BYTES: usize = 256 << 10;
-/// How long the end of a process is waited for after its input broke.
-const END_AFTER_BREAK: Duration = Duration::from_millis(500);
-/// How long an answer to the agent may take until it is written, before reading goes on without that.
-const ANSWER_WRITTEN: Duration = Duration::from_secs(2);
 
 /// What to set of what is asked for, seen what the session offers.
 type SettingOf = fn(&Wanted<'_>, &Value) -> Result<Option<Setting>, Refusal>;
@@ -341,115 +338,6 @@ impl Seat {
         self.agent.as_ref().and_then(|a| a.stdin.as_ref()).is_some_and(AgentStdin::is_drained)
     }
 
-    /// Asks the agent something before the prompt and waits for the answer.
-    async fn call(
-        &mut self,
-        open: &mut OpenTurn,
-        id: &str,
-        what: &str,
-        line: Vec<u8>,
-        limit: Duration,
-    ) -> Step<Result<Value, RpcError>> {
-        if !self.agent.as_ref().is_some_and(|a| a.write(line)) {
-            return Err(self.input_broke("the agent takes no input").await);
-        }
-        self.answer(open, id, what, limit).await
-    }
-
-    /// Waits for the answer to a question before the prompt.
-    async fn answer(
-        &mut self,
-        open: &mut OpenTurn,
-        id: &str,
-        what: &str,
-        limit: Duration,
-    ) -> Step<Result<Value, RpcError>> {
-        let until = Instant::now() + limit;
-        loop {
-            match self.meet(open, Some(until)).await? {
-                Met::Seen(seen) => {
-                    for seen in seen {
-                        match seen {
-                            Seen::Response { id: answered, outcome } if answered == id => return Ok(outcome),
-                            other => self.acp_take(open, other).await,
-                        }
-                    }
-                }
-                Met::Written(Written::Broken(error)) => return Err(self.input_broke(&error).await),
-                Met::Written(_) => {}
-                Met::Lost(why) => return Err(Break::cannot_start(format!("the agent cannot be followed: {why}"))),
-                Met::CancelAsked => self.cancel_harder(open).await?,
-                Met::Late if open.cancel.is_some() => {}
-                Met::Late => {
-                    let seconds = limit.as_secs();
-                    return Err(Break::cannot_start(format!("the agent did not answer {what} within {seconds} s")));
-                }
-            }
-        }
-    }
-
-    /// Takes in what is not the answer that is waited for.
-    async fn acp_take(&mut self, open: &OpenTurn, seen: Seen) {
-        match seen {
-            Seen::Activity(activity) if open.begun.is_some() => self.tell(open, activity).await,
-            Seen::Notice(text) => self.notice(open, &text).await,
-            Seen::Request { id, method, params } if method == "session/request_permission" => {
-                let cancelling = open.cancel.is_some();
-                let decision = permission::decide(open.order.permissions, cancelling, &params);
-                // Written before it is recorded: a successor that reads the request again answers it again.
-                self.write_through(wire::permission(&id, decision.option.as_deref())).await;
-                self.tell(open, decision.activity).await;
-            }
-            Seen::Request { id, method, .. } => self.write_through(wire::not_served(&id, &method)).await,
-            Seen::Activity(_)
-            | Seen::Text
-            | Seen::Thought
-            | Seen::PromptSent
-            | Seen::Response { .. }
-            | Seen::Nothing => {}
-        }
-    }
-
-    /// What an agent asks while no turn is open is refused.
-    pub(in crate::executor) fn answer_outside_of_turns(&self, seen: Vec<Seen>) {
-        let Some(agent) = &self.agent else { return };
-        for seen in seen {
-            if let Seen::Request { id, method, .. } = seen {
-                let asks = method == "session/request_permission";
-                agent.write(if asks { wire::permission(&id, None) } else { wire::not_served(&id, &method) });
-            }
-        }
-    }
-
-    async fn write_through(&self, line: Vec<u8>) {
-        let Some(stdin) = self.agent.as_ref().and_then(|a| a.stdin.as_ref()) else { return };
-        let Some(written) = stdin.acknowledged_line(line) else {
-            tracing::warn!(conversation = %self.conversation, "an agent that reads nothing gets no answer");
-            return;
-        };
-        // An agent that does not read must not stop the reading of what it writes.
-        let _ = timeout(ANSWER_WRITTEN, written).await;
-    }
-
-    /// The agent's input broke: it is dying, or it closed it.
-    async fn input_broke(&mut self, why: &str) -> Break {
-        let Some(agent) = &mut self.agent else { return Break::cannot_start("the agent is gone") };
-        agent.stdin = None;
-        if agent.process.ends_within(END_AFTER_BREAK).await {
-            loop {
-                // What it said before it died may tell why.
-                match agent.next(None).await {
-                    Happening::Exited(exit) => return Break::Died(exit),
-                    Happening::Lost(_) => break,
-                    _ => {}
-                }
-            }
-        }
-        let mut ended = Ended::bare(How::CannotStart { reason: format!("the agent's input is closed: {why}") });
-        ended.trace = agent.trace();
-        Break::Ended(Box::new(ended))
-    }
-
     fn set_replaying(&mut self, replaying: bool) {
         if let Some(agent) = &mut self.agent {
             agent.reader.stream.set_replaying(replaying);
@@ -464,41 +352,4 @@ enum Settling {
     Sign,
     /// So does the answer that follows a cancel.
     Answer,
-}
-
-/// The parts of an answer that say what can be set.
-fn settings(answer: &Value) -> Value {
-    let mut settings = serde_json::Map::new();
-    for key in ["configOptions", "models"] {
-        if let Some(value) = answer.get(key).filter(|v| !v.is_null()) {
-            settings.insert(key.to_owned(), value.clone());
-        }
-    }
-    Value::Object(settings)
-}
-
-/// What is set after `setting` was answered.
-fn take_setting(settings: &mut Value, setting: &Setting, answer: &Value) {
-    if let Some(options) = answer.get("configOptions").filter(|o| o.is_array()) {
-        settings["configOptions"] = options.clone();
-        return;
-    }
-    match setting {
-        Setting::Option { config_id, value } => {
-            let options = settings.get_mut("configOptions").and_then(Value::as_array_mut).into_iter().flatten();
-            for option in options.filter(|o| o.get("id").and_then(Value::as_str) == Some(config_id)) {
-                option["currentValue"] = json!(value);
-            }
-        }
-        Setting::Model { model_id } => settings["models"]["currentModelId"] = json!(model_id),
-    }
-}
-
-/// The model in use, where the agent says it.
-fn current_model(settings: &Value) -> Option<String> {
-    let options = settings.get("configOptions").and_then(Value::as_array).into_iter().flatten();
-    let is_model = |o: &&Value| o.get("category").or_else(|| o.get("id")).and_then(Value::as_str) == Some("model");
-    let option = options.filter(is_model).find_map(|o| o.get("currentValue").and_then(Value::as_str));
-    let legacy = || settings.get("models").and_then(|m| m.get("currentModelId")).and_then(Value::as_str);
-    option.or_else(legacy).map(|m| redact::cut(m, 200))
 }

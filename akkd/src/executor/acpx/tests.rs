@@ -129,6 +129,25 @@ async fn failures_of_the_turn_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_session_that_acpx_could_not_resume_is_lost_before_the_agent_begins_without_knowing_the_task() {
+    let house = House::new();
+    let played = [("ENSURE", "existing"), ("PLAY", "resume-lost"), ("HOLD", "never")];
+    let end = turn(&house, order(&house, 1, Some(SESSION), &played)).await;
+    assert!(matches!(end.how, How::SessionLost { .. }), "{:?}", end.how);
+    assert!(!end.activity_seen);
+    // It had begun before it could be stopped: then nothing is sent again by itself.
+    let house = House::new();
+    let played = [("ENSURE", "existing"), ("PLAY", "resume-failed")];
+    let end = turn(&house, order(&house, 1, Some(SESSION), &played)).await;
+    assert!(matches!(end.how, How::Failed { .. }), "{:?}", end.how);
+    // A first turn has nothing to lose, and the new session is the one to go on with.
+    let house = House::new();
+    let end = turn(&house, order(&house, 1, None, &[("PLAY", "resume-failed")])).await;
+    assert_eq!((end.how, end.text.as_deref()), (normal(), Some("hi")));
+    assert_eq!(house.told.count(|r| matches!(r, ExecutorReport::SessionReady(_))), 2);
+}
+
+#[tokio::test]
 async fn a_client_that_was_killed_is_looked_up_in_the_session_s_record_and_never_prompts_again() {
     let house = House::new();
     let played = [("PLAY", "client-killed"), ("DIE", "1"), ("WATCH", "watch")];
@@ -323,6 +342,17 @@ async fn real_acpx_carries_out_turns_in_one_session() {
     assert_eq!(house.told.wait(refused).await, "refused");
     executors.start_turn(real(&house, 5, Some(&session), "say a\ncrash 3\n"));
     assert!(matches!(house.told.end_of(5).await.how, How::Failed { .. }));
+    let prompts = house.told.count(|r| prompt_sent(r).is_some());
+    // The agent forgets its sessions.
+    for file in std::fs::read_dir(std::env::var("AKK_TEST_ACPX_STORE").expect("the agent's --store")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    executors.start_turn(real(&house, 7, Some(&session), "sleep 5\nsay anything\n"));
+    let end = house.told.end_of(7).await;
+    assert!(matches!(end.how, How::SessionLost { .. }), "{:?} after {prompts}", end.how);
+    executors.start_turn(real(&house, 8, None, "say fresh\n"));
+    assert_eq!(house.told.end_of(8).await.text.as_deref(), Some("fresh"));
+    let session = session_of(&house);
     executors.start_turn(real(&house, 6, Some(&session), &format!("len\n{}", "x".repeat(5 << 20))));
     let end = house.told.end_of(6).await;
     assert_eq!(end.how, normal());

@@ -10,11 +10,13 @@ use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::shared::Shared;
 use crate::executor::stream::{RpcError, Seen, StreamReader};
+use crate::platform::Signal;
 use crate::store::{PromptFate, PromptRow};
 use akk_core::{Ended, ExecutorReport, How, redact};
 use akk_proto::LaunchId;
 use akk_proto::conversation::Transport;
-use akk_proto::event::{Activity, CancelStep, Exit, SessionEnsured, SessionReached};
+use akk_proto::event::{CancelStep, Exit, SessionEnsured, SessionReached};
+use serde_json::Value;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,7 +151,18 @@ impl Seat {
     /// Ends the turn of a client that is gone: by its last word, else by what the session's record tells.
     async fn acpx_settle(&mut self, open: &mut OpenTurn, left: Left) -> Step<Infallible> {
         let exit = left.exit;
+        let asked_again = open.order.native_session.is_some();
         let mut ended = match self.acpx_judge(open, &left) {
+            _ if asked_again && self.agent.as_ref().is_some_and(|c| c.reader.stream.session_made()) => {
+                let reason = "acpx could not resume the agent session".to_owned();
+                let began = self.agent.as_ref().is_some_and(|c| c.reader.stream.activity_seen());
+                Ended::bare(match (open.cancel, began) {
+                    (Some(_), _) => How::Cancelled,
+                    (None, false) => How::SessionLost { reason },
+                    (None, true) => How::Failed { reason },
+                })
+            }
+
             Some(how) => Ended::bare(how),
             None => self.acpx_look_up(open, left).await?,
         };
@@ -270,15 +283,28 @@ impl Seat {
                     self.acpx_cancel(open).await?;
                 }
             }
-            // acpx makes a new session without a word when it cannot resume the old one.
-            Seen::Response { id, outcome: Ok(_) } if id == "session/new" && open.order.native_session.is_some() => {
-                let text = "acpx could not resume the agent session and started a fresh one: the agent does not know \
-                            what was said before";
-                self.tell(open, Activity::Notice { text: text.to_owned() }).await;
+            Seen::Response { id, outcome: Ok(session) } if id == "session/new" => {
+                self.acpx_fresh_session(open, &session).await;
             }
             Seen::Text | Seen::Thought | Seen::Request { .. } | Seen::Response { .. } | Seen::Nothing => {}
         }
         Ok(())
+    }
+
+    /// acpx made a new session without a word, because it could not resume the old one. In a first turn that is as
+    /// good; later the agent would take the prompt without knowing the task, so it is stopped before it begins.
+    async fn acpx_fresh_session(&mut self, open: &OpenTurn, session: &Value) {
+        if open.order.native_session.is_none() {
+            let Some(id) = session.get("sessionId").and_then(Value::as_str) else { return };
+            let native_session_id = redact::cut(id, 200);
+            let model = open.order.model.clone();
+            let ensured = SessionEnsured { native_session_id, how: SessionReached::Created, model };
+            return self.report(ExecutorReport::SessionReady(ensured), true).await;
+        }
+        let Some(client) = &mut self.agent else { return };
+        if let Err(error) = client.process.signal_tree(Signal::KILL) {
+            tracing::error!(launch = %client.launch_id, %error, "a client in the wrong session could not be ended");
+        }
     }
 
     /// The first step of a cancel: acpx' own. It does not wait until the agent has stopped, so neither does this.

@@ -175,6 +175,11 @@ impl StreamReader {
         self.turn.prompt_sent
     }
 
+    /// Whether acpx made a session in this turn, because it could resume none. Only for acpx.
+    pub fn session_made(&self) -> bool {
+        self.turn.session_made
+    }
+
     /// Whether the agent marked the turn as broken although it may end it with `end_turn` (codex-acp:
     /// `session_info_update._meta.codex.threadStatus.type = "systemError"`). The final text then is the error.
     pub fn broken(&self) -> bool {
@@ -297,8 +302,10 @@ impl StreamReader {
                 Settled::Unknown => return vec![],
             },
         };
-        if id == "session/load" {
-            self.replaying = false;
+        match id.as_str() {
+            "session/load" => self.replaying = false,
+            "session/new" if self.source != Source::Agent => self.turn.session_made = outcome.is_ok(),
+            _ => {}
         }
         let outcome = match outcome {
             Ok(result) => {
