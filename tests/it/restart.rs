@@ -1,7 +1,7 @@
 //! akkd dies or is stopped in the middle of work, and comes back.
 
 use crate::delegate::messages;
-use akk_proto::api::{ControlClient as _, Empty};
+use akk_proto::api::{ControlClient as _, Empty, ListParams};
 use akk_proto::conversation::{Need, Status, Transport};
 use akk_proto::message::MessageType;
 use akk_tests::daemon::params;
@@ -94,6 +94,31 @@ async fn an_akkd_that_is_killed_right_after_accepting_a_task_does_it_once() {
             assert_eq!(answer.message.unwrap().body, "once");
         }
         assert!(akkd.agent().all("prompt").len() <= 1);
+    }
+}
+
+#[tokio::test]
+async fn a_large_prompt_that_a_crash_cuts_arrives_once_or_is_said_to_be_uncertain() {
+    for _ in 0..3 {
+        let mut akkd = Daemon::start().await;
+        let script = format!("say whole\nthink {}", "x".repeat(5 << 20));
+        let (client, task) = (akkd.connect().await, akkd.task(&script));
+        let call = tokio::spawn(async move { client.delegate(task).await });
+        // The prompt is on its way when the agent has made its session.
+        wait_for("the agent's session", async || akkd.agent().all("session").pop()).await;
+        akkd.restart().await;
+        // It may have been answered, or its connection broke; the task is there either way.
+        let _ = call.await.unwrap();
+        let list = akkd.rpc().list(ListParams::default()).await.unwrap();
+        let [only] = &list.conversations[..] else { panic!("{list:#?}") };
+        let answer = akkd.wait(&only.conversation_id).await;
+        let c = answer.conversation.unwrap();
+        let prompts = akkd.agent().all("prompt");
+        match c.status {
+            Status::Idle => assert_eq!((prompts.len(), answer.message.unwrap().body.as_str()), (1, "whole")),
+            Status::Stalled => assert!(prompts.len() <= 1 && c.stalled_reason.is_some()),
+            other => panic!("{other}: {c:#?}"),
+        }
     }
 }
 
