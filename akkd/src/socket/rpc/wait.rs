@@ -218,29 +218,12 @@ fn is_news(body: &EventBody) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ConfigSource, Surroundings};
     use crate::conversation::testing::{House, created, normal};
+    use crate::socket::rpc::tests::control;
     use akk_core::How;
     use akk_core::decide::{Input, Send};
-    use akk_proto::paths::{Environment, Paths};
-    use std::collections::BTreeMap;
 
-    fn control(house: &House) -> Arc<Control> {
-        let around = Surroundings { akkctl: "akkctl".into(), env: BTreeMap::new() };
-        let home = house.dir.path().to_owned();
-        Arc::new(Control {
-            store: house.store.clone(),
-            conversations: house.conversations.clone(),
-            config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),
-            clock: house.clock.clone(),
-            paths: Paths::resolve(&Environment { akk_home: Some(home), ..Environment::default() }),
-            started_at: house.clock.wall(),
-            agents: Arc::new(|| 0),
-            stop: tokio::sync::watch::channel(super::super::StopAsked::No).0,
-        })
-    }
-
-    /// What `wait --any` of 30 s at most tells of what `doing` does.
+    /// What `wait --any` tells of what `doing` does.
     async fn told(house: &House, doing: impl Future<Output = ()>) -> Option<akk_proto::conversation::Need> {
         let control = control(house);
         let wait = WaitParams { any: true, timeout_ms: Some(1500), ..WaitParams::default() };
