@@ -226,8 +226,8 @@ mod tests {
     use super::*;
     use crate::conversation::testing::{House, created, normal};
 
-    fn call(name: &str, method: &'static str) -> Option<Request> {
-        Some(Request { request_id: name.parse().unwrap(), method })
+    fn named() -> Request {
+        Request { request_id: "c1".parse().unwrap(), method: "conversation.cancel" }
     }
 
     #[tokio::test]
@@ -236,7 +236,7 @@ mod tests {
         let id = house.begin(created(1)).await;
         house.says(&id, r#"{"type":"done","body":"x"}"#).await;
         house.ends(&id, normal()).await;
-        let cancel = || house.conversations.ask(&id, Input::Cancel, call("c1", "conversation.cancel"));
+        let cancel = || house.conversations.ask(&id, Input::Cancel, Some(named()));
         assert!(cancel().await.unwrap().said.nothing_to_cancel);
         let send = decide::Send { message: Some("more".into()), ..Default::default() };
         house.conversations.ask(&id, Input::Send(send), None).await.unwrap();
@@ -248,7 +248,7 @@ mod tests {
     async fn the_name_of_a_call_is_not_taken_for_another_conversation() {
         let house = House::new();
         let (one, two) = (house.begin(created(1)).await, house.begin(created(2)).await);
-        let cancel = |id| house.conversations.ask(id, Input::Cancel, call("c1", "conversation.cancel"));
+        let cancel = |id| house.conversations.ask(id, Input::Cancel, Some(named()));
         cancel(&one).await.unwrap();
         assert_eq!(cancel(&two).await.unwrap_err().kind, ErrorKind::InvalidParams);
         assert!(cancel(&one).await.unwrap().repeated);

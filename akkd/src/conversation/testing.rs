@@ -55,8 +55,8 @@ impl House {
         let store = Store::open(&dir.path().join("akk.db")).unwrap();
         let clock = Clock::standing_at(Timestamp(1_000_000));
         let (timers, idle_queue) = IdleTimers::new(clock.clone());
-        let (conversations, _asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
-        Self { dir, store, clock, timers, conversations, _asked, idle_queue: Some(idle_queue) }
+        let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
+        Self { dir, store, clock, timers, conversations, _asked: asked, idle_queue: Some(idle_queue) }
     }
 
     /// A conversation with an open turn.

@@ -144,8 +144,8 @@ impl Control {
             return Ok(None);
         }
         // Newest first; else the user names the agent's own id.
-        let same_agent = users.into_iter().filter(|s| s.settings.agent == agent.kind);
-        Ok(same_agent.filter_map(|s| s.native_session).next().or_else(|| Some(name.to_owned())))
+        let mut same_agent = users.into_iter().filter(|s| s.settings.agent == agent.kind);
+        Ok(same_agent.find_map(|s| s.native_session).or_else(|| Some(name.to_owned())))
     }
 }
 
