@@ -1,6 +1,6 @@
 //! akkd, the daemon of Agent Knock Knock: owns conversations with coding agents and the agents' processes.
 //!
-//! [`run`] is the whole daemon, from the lock to the last answer. Which room may use which, and a message's way
+//! [`run()`] is the whole daemon, from the lock to the last answer. Which room may use which, and a message's way
 //! through them, stand in `ARCHITECTURE.md`.
 
 pub mod callback;

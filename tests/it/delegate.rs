@@ -38,9 +38,9 @@ async fn a_task_is_done_and_its_result_comes_back() {
     ] {
         assert!(names.contains(&expected), "{expected} is missing in {names:?}");
     }
-    let history = serde_json::to_string(&akkd.events(&c.conversation_id).await).unwrap();
-    assert!(!history.contains("secret thought"), "thinking is counted, never kept");
-    assert!(history.contains("make test"), "tool calls are kept");
+    let did = serde_json::to_string(&activity(&akkd, &c.conversation_id).await).unwrap();
+    assert!(!did.contains("secret thought"), "thinking is counted, never kept");
+    assert!(did.contains("make test"), "tool calls are kept");
     assert_eq!(akkd.agent().all("prompt").len(), 1);
 }
 
@@ -259,6 +259,17 @@ pub(crate) async fn messages(akkd: &Daemon, id: &akk_proto::ConversationId) -> V
             _ => None,
         })
         .collect()
+}
+
+/// Everything but what the orchestrator said: the script itself.
+pub(crate) async fn activity(akkd: &Daemon, id: &akk_proto::ConversationId) -> Vec<EventBody> {
+    let events = akkd.events(id).await.into_iter().map(|e| e.body);
+    let by_orchestrator = |body: &EventBody| match body {
+        EventBody::ConversationCreated(_) => true,
+        EventBody::Message(m) => m.message.from.is_orchestrator(),
+        _ => false,
+    };
+    events.filter(|body| !by_orchestrator(body)).collect()
 }
 
 #[tokio::test]

@@ -21,9 +21,9 @@ async fn the_demo_shows_a_delegation_and_leaves_nothing_behind_however_it_ends()
     // In this order.
     for part in [
         "akkctl delegate",
-        "one decision is open",
+        "One decision is open",
         "The agent asks",
-        "friendly",
+        "or friendly",
         "akkctl send",
         "akkctl result",
         "Changed: greeting.txt now says \"Hi, good to see you!\"",

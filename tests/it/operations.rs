@@ -119,7 +119,9 @@ async fn lists_are_filtered_and_paged() {
     for n in 0..5 {
         akkd.done(&format!("say {n}")).await;
     }
-    let stuck: DelegateAnswer = akkd.ctl(&["--json", "delegate", "--agent", "absent", "say x"]).await.ok().json();
+    let stuck = akkd.ctl(&["--json", "delegate", "--agent", "absent", "say x"]).await;
+    assert_eq!(stuck.code, Some(1), "it is there, but nothing works on it");
+    let stuck: DelegateAnswer = stuck.json();
     let stuck = stuck.conversation.conversation_id;
     akkd.wait_need(&stuck, Need::Stalled).await;
     let by_agent: ListAnswer = akkd.ctl(&["--json", "list", "--agent", "absent"]).await.ok().json();

@@ -29,8 +29,8 @@ story!(a_task_is_done_and_its_result_comes_back, akkd, {
     let id = started.conversation.conversation_id;
     let answer = akkd.wait_need(&id, Need::Done).await;
     assert_eq!(answer.message.unwrap().body, "All tests pass.");
-    let history = serde_json::to_string(&akkd.events(&id).await).unwrap();
-    assert!(history.contains("make") && !history.contains("quietly"));
+    let did = serde_json::to_string(&crate::delegate::activity(&akkd, &id).await).unwrap();
+    assert!(did.contains("make") && !did.contains("quietly"), "{did}");
     assert_eq!(akkd.agent().all("prompt").len(), 1);
 });
 

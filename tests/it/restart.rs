@@ -58,8 +58,8 @@ async fn what_the_agent_did_while_akkd_was_down_is_there_afterwards() {
     wait_for("the agent to finish alone", async || akkd.agent().all("answer").pop()).await;
     akkd.start_again().await;
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "finished alone");
-    let history = serde_json::to_string(&akkd.events(&id).await).unwrap();
-    assert!(history.contains("make"), "its tool calls are there too");
+    let did = serde_json::to_string(&crate::delegate::activity(&akkd, &id).await).unwrap();
+    assert!(did.contains("make"), "its tool calls are there too");
     assert_eq!(akkd.agent().all("prompt").len(), 1);
 }
 

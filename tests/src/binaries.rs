@@ -11,8 +11,6 @@ pub struct Binaries {
     pub akkd: PathBuf,
     /// The client; also the scriptable agent and the callback command.
     pub akkctl: PathBuf,
-    /// `target`.
-    pub target: PathBuf,
 }
 
 /// The programs. The first call builds what is not up to date.
@@ -29,11 +27,20 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository")
 }
 
-fn build() -> Result<Binaries, String> {
+/// `target/<profile>`, where this test program lies and the programs under test belong.
+fn profile_folder() -> PathBuf {
     // target/<profile>/deps/it-<hash>
     let test = std::env::current_exe().expect("a test knows its own path");
-    let folder = test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").to_owned();
-    let target = folder.parent().expect("the profile's folder lies in target").to_owned();
+    test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").to_owned()
+}
+
+/// `target`.
+pub fn target() -> PathBuf {
+    profile_folder().parent().expect("the profile's folder lies in target").to_owned()
+}
+
+fn build() -> Result<Binaries, String> {
+    let (folder, target) = (profile_folder(), target());
     let profile = match folder.file_name().and_then(|n| n.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
@@ -49,5 +56,5 @@ fn build() -> Result<Binaries, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    Ok(Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl"), target })
+    Ok(Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl") })
 }

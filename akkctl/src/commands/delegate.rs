@@ -114,10 +114,11 @@ impl<'a> Watch<'a> {
     ) -> Result<(Answer, Need)> {
         loop {
             let (_, item) = self.events.next(deadline)?;
-            // Asked at each event that can change the status, and once when the past was told: an end is not missed.
+            // Asked at each event that can make it so. Not sooner: what came before that event is told first.
             let may_be_over = match &item {
                 StreamItem::Event(record) => may_need_someone(&record.body),
-                StreamItem::Live { .. } | StreamItem::Gap { .. } => true,
+                StreamItem::Live { .. } => false,
+                StreamItem::Gap { .. } => true,
             };
             if may_be_over {
                 let params = wait::params(Some(self.id.as_str()), Duration::ZERO);
@@ -178,12 +179,14 @@ impl Progress {
     }
 }
 
-/// Whether the status may be another one after this event.
+/// Whether the conversation may need someone from this event on. (A permission that the policy answers needs nobody.)
 fn may_need_someone(body: &EventBody) -> bool {
     match body {
-        EventBody::Message(m) => !m.message.from.is_orchestrator(),
-        EventBody::AgentActivity(Activity::Permission { .. })
-        | EventBody::TurnEnded(_)
+        EventBody::Message(m) => {
+            let m = &m.message;
+            !m.from.is_orchestrator() && (m.kind.settles_turn() || m.requires_response)
+        }
+        EventBody::TurnEnded(_)
         | EventBody::ConversationStalled { .. }
         | EventBody::ConversationNeedsRecovery { .. }
         | EventBody::ConversationNeedsModelSelection { .. }
@@ -214,7 +217,6 @@ mod tests {
             over,
             [
                 "message",
-                "agent_activity",
                 "turn_ended",
                 "conversation_stalled",
                 "conversation_needs_recovery",

@@ -48,7 +48,8 @@ fn tell_it(stage: &Stage, view: View) -> Result<()> {
     say(&context, output::BOLD, "Agent Knock Knock: one task, from beginning to end.\n")?;
     say(&context, output::DIM, "The agent is built in; everything lies in a temporary folder and goes away.\n\n")?;
 
-    let mut akkd = stage.start(&context)?;
+    stage.start()?;
+    let mut akkd = context.akkd();
     typed(&context, &format!("akkctl delegate --wait \"{REQUEST}\""))?;
     let delegated: DelegateAnswer = akkd.call("conversation.delegate", &task(stage.workspace()))?.read()?;
     let id = delegated.conversation.conversation_id;

@@ -28,7 +28,7 @@ fn begin(turn: &Turn) {
         ]);
     });
     beat(turn, || turn.tool(&Call::new("read", "ls"), "completed", &listing(turn)));
-    beat(turn, || report(turn, "progress", "Looked around; one decision is open."));
+    beat(turn, || report(turn, "progress", "One decision is open."));
     beat(turn, || turn.think("How it should sound is a product decision. That is not mine to make."));
     beat(turn, || {
         report(turn, "question", &format!("Formal (\"{FORMAL}\") or friendly (\"{FRIENDLY}\")?"));

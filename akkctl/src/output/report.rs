@@ -153,7 +153,7 @@ fn said(message: &Message, view: &View) -> String {
 
 /// The numbers and words of a usage object, whatever the agent calls them.
 fn usage(usage: &Value) -> Option<String> {
-    let parts: Vec<String> = usage
+    let mut parts: Vec<String> = usage
         .as_object()?
         .iter()
         .filter_map(|(name, value)| match value {
@@ -162,6 +162,8 @@ fn usage(usage: &Value) -> Option<String> {
             _ => None,
         })
         .collect();
+    // The order of a JSON object's members depends on how serde_json was built.
+    parts.sort_unstable();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

@@ -102,8 +102,8 @@ pub struct Timings {
 impl Default for Timings {
     fn default() -> Self {
         Self {
-            start: Duration::from_secs(180),
-            answer: Duration::from_secs(120),
+            start: Duration::from_mins(3),
+            answer: Duration::from_mins(2),
             cancel_grace: Duration::from_secs(10),
             end_grace: Duration::from_secs(5),
             kill_wait: Duration::from_secs(5),

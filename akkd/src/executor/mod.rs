@@ -14,6 +14,8 @@ pub mod stream;
 mod supervisor;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use context::{AgentEnvironment, Context, PromptError, PromptSource, ReportError, ReportSink, Timings};
 pub use ledger::{LaunchLedger, LedgerError, LedgerFuture};

@@ -5,6 +5,7 @@ use procfs::ProcError;
 use procfs::process::{Process, Stat, all_processes};
 use rustix::fs::FallocateFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -118,11 +119,16 @@ fn entry_of(process: &Process) -> Result<ProcessEntry, ProcError> {
     })
 }
 
-/// Whether a process has `marker`, a `NAME=value`, in the environment that it was started with.
-pub(super) fn environment_has(pid: u32, marker: &str) -> bool {
-    // Environments of others, or of what has ended, cannot be read and do not count.
-    std::fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environment| environment.split(|b| *b == 0).any(|entry| entry == marker.as_bytes()))
+/// What the variable `name` is in the environments that these processes were started with.
+pub(super) fn environment_variables(pids: impl Iterator<Item = u32>, name: &str) -> HashMap<u32, String> {
+    let value_in = |pid: u32| {
+        // Environments of others, or of what has ended, cannot be read and do not count.
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mut entries = environment.split(|b| *b == 0);
+        let value = entries.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        Some((pid, String::from_utf8(value.to_owned()).ok()?))
+    };
+    pids.filter_map(value_in).collect()
 }
 
 /// See [`super::stdin_below`].
@@ -225,13 +231,15 @@ mod tests {
     #[tokio::test]
     async fn what_descends_from_a_process_is_found_wherever_it_went() {
         // The grandchild leaves session, group and parent; it keeps only its environment.
-        let marker = format!("AKK_TEST_MARK={}", std::process::id());
-        let (name, value) = marker.split_once('=').unwrap();
-        let child = spawn("setsid sh -c 'sleep 60 & echo $!; exit' ; sleep 60 & echo $!; read x", &[(name, value)]);
+        let launch = format!("test-{}", std::process::id());
+        let mut child = spawn(
+            "setsid sh -c 'sleep 60 & echo $!; exit' ; sleep 60 & echo $!; read x",
+            &[(LAUNCH_VARIABLE, &launch)],
+        );
         let identity = ProcessIdentity::of(child.id()).unwrap().unwrap();
         let mut found = Vec::new();
         for _ in 0..200 {
-            found = ProcessTable::read().unwrap().belonging_to(&identity, Some(&marker));
+            found = ProcessTable::now().await.unwrap().belonging_to(&identity, &launch);
             if found.len() >= 2 {
                 break;
             }
@@ -241,6 +249,7 @@ mod tests {
             assert!(signal_process(&relative.process, Signal::KILL).unwrap());
         }
         assert!(signal_group(&identity, Signal::KILL).unwrap());
+        child.wait().unwrap();
         assert!(found.len() >= 2, "{found:?}");
     }
 

@@ -7,6 +7,7 @@
 use super::{ProcessEntry, ProcessIdentity};
 use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
 use rustix::process::{Pid, Signal};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -95,18 +96,16 @@ pub(super) fn pid_namespace() -> io::Result<u64> {
 }
 
 /// The process with this id; none where there is none.
-#[expect(clippy::unnecessary_wraps, reason = "the same interface as on Linux")]
 pub(super) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
     let pid = sysinfo::Pid::from_u32(pid);
-    let mut system = System::new();
+    let mut system = System::new().map_err(io::Error::other)?;
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, refresh());
     Ok(system.process(pid).map(entry_of))
 }
 
 /// Every process.
-#[expect(clippy::unnecessary_wraps, reason = "the same interface as on Linux")]
 pub(super) fn entries() -> io::Result<Vec<ProcessEntry>> {
-    let mut system = System::new();
+    let mut system = System::new().map_err(io::Error::other)?;
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, refresh());
     Ok(system.processes().values().map(entry_of).collect())
 }
@@ -127,13 +126,18 @@ fn entry_of(process: &sysinfo::Process) -> ProcessEntry {
     }
 }
 
-/// Whether a process has `marker`, a `NAME=value`, in the environment that it was started with.
-pub(super) fn environment_has(pid: u32, marker: &str) -> bool {
-    let pid = sysinfo::Pid::from_u32(pid);
-    let mut system = System::new();
+/// What the variable `name` is in the environments that these processes were started with.
+pub(super) fn environment_variables(pids: impl Iterator<Item = u32>, name: &str) -> HashMap<u32, String> {
+    let pids: Vec<sysinfo::Pid> = pids.map(sysinfo::Pid::from_u32).collect();
+    let Ok(mut system) = System::new() else { return HashMap::new() };
     let kind = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always);
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, kind);
-    system.process(pid).is_some_and(|p| p.environ().iter().any(|entry| entry.as_encoded_bytes() == marker.as_bytes()))
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), true, kind);
+    let value_in = |process: &sysinfo::Process| {
+        let mut entries = process.environ().iter().filter_map(|entry| entry.to_str());
+        let value = entries.find_map(|entry| entry.strip_prefix(name)?.strip_prefix("="))?;
+        Some((process.pid().as_u32(), value.to_owned()))
+    };
+    system.processes().values().filter_map(value_in).collect()
 }
 
 /// See [`super::stdin_below`].

@@ -16,7 +16,7 @@ use macos as system;
 
 pub use rustix::process::Signal;
 pub use system::ExitWatch;
-pub use table::{ProcessEntry, ProcessTable, Relative};
+pub use table::{LAUNCH_VARIABLE, ProcessEntry, ProcessTable, Relative};
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -76,7 +76,8 @@ impl ProcessIdentity {
 /// The process table cannot be read, or the signal is not permitted.
 pub fn signal_group(leader: &ProcessIdentity, signal: Signal) -> io::Result<bool> {
     let Some(group) = leader.pid.try_into().ok().and_then(rustix::process::Pid::from_raw) else { return Ok(false) };
-    if !leader.is_alive()? || !system::entry(leader.pid)?.is_some_and(|e| e.group.is_none_or(|g| g == leader.pid)) {
+    let leads = |e: ProcessEntry| leader.is(&e) && !e.zombie && e.group.is_none_or(|g| g == leader.pid);
+    if !leader.is_alive()? || !system::entry(leader.pid)?.is_some_and(leads) {
         return Ok(false);
     }
     match rustix::process::kill_process_group(group, signal) {

@@ -1,8 +1,15 @@
 //! The process table, read once to answer several questions.
 
 use super::{ProcessIdentity, system};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// The environment variable by which a descendant of a launch is known wherever it went. No secret: its value is the
+/// launch's id.
+pub const LAUNCH_VARIABLE: &str = "AKK_LAUNCH";
 
 /// One process of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,31 +43,46 @@ pub struct Relative {
 #[derive(Debug, Clone)]
 pub struct ProcessTable {
     entries: Vec<ProcessEntry>,
+    /// What [`LAUNCH_VARIABLE`] is in the environments that this user may read.
+    launches: HashMap<u32, String>,
     boot: String,
     pid_namespace: u64,
 }
 
 impl ProcessTable {
-    /// Reads it. Some milliseconds for a few hundred processes.
+    /// The processes as they are now, or at a moment after this was called: who asks while the table is being read
+    /// shares the next reading, so that a hundred agents can be ended at the price of a few.
     ///
     /// # Errors
     /// The system refuses to list processes.
-    pub fn read() -> io::Result<Self> {
-        Ok(Self {
-            entries: system::entries()?,
-            boot: system::boot()?.to_owned(),
-            pid_namespace: system::pid_namespace()?,
-        })
+    pub async fn now() -> io::Result<Arc<Self>> {
+        static LATEST: Mutex<Option<(Instant, Arc<ProcessTable>)>> = Mutex::const_new(None);
+        let asked = Instant::now();
+        let mut latest = LATEST.lock().await;
+        if let Some((begun, table)) = latest.as_ref().filter(|(begun, _)| *begun >= asked) {
+            tracing::trace!(?begun, "a reading of the process table is shared");
+            return Ok(Arc::clone(table));
+        }
+        let begun = Instant::now();
+        let table = tokio::task::spawn_blocking(Self::read).await.map_err(io::Error::other)??;
+        let table = Arc::new(table);
+        *latest = Some((begun, Arc::clone(&table)));
+        Ok(table)
+    }
+
+    /// Reads it. Some milliseconds for a few hundred processes.
+    fn read() -> io::Result<Self> {
+        let entries = system::entries()?;
+        let pids = entries.iter().filter(|e| !e.zombie).map(|e| e.pid);
+        let launches = system::environment_variables(pids, LAUNCH_VARIABLE);
+        Ok(Self { entries, launches, boot: system::boot()?.to_owned(), pid_namespace: system::pid_namespace()? })
     }
 
     /// Every living process that belongs to `leader`, without `leader`: members of its group and session, children
-    /// and theirs, and, where `marker` is given, those that carry this `NAME=value` in their environment and were
-    /// not started before `leader` (what left the group, the session and its parent still inherited that).
-    pub fn belonging_to(&self, leader: &ProcessIdentity, marker: Option<&str>) -> Vec<Relative> {
-        self.belonging(leader, |pid| marker.is_some_and(|m| system::environment_has(pid, m)))
-    }
-
-    fn belonging(&self, leader: &ProcessIdentity, marked: impl Fn(u32) -> bool) -> Vec<Relative> {
+    /// and theirs, and those that have `launch` as [`LAUNCH_VARIABLE`] in their environment and were not started
+    /// before `leader` (what left the group, the session and its parent still inherited that).
+    pub fn belonging_to(&self, leader: &ProcessIdentity, launch: &str) -> Vec<Relative> {
+        let marked = |pid: u32| self.launches.get(&pid).is_some_and(|l| l == launch);
         if leader.boot != self.boot || leader.pid_namespace != self.pid_namespace {
             return Vec::new();
         }
@@ -108,7 +130,7 @@ mod tests {
     }
 
     fn table(entries: Vec<ProcessEntry>) -> ProcessTable {
-        ProcessTable { entries, boot: "b".into(), pid_namespace: 1 }
+        ProcessTable { entries, launches: HashMap::new(), boot: "b".into(), pid_namespace: 1 }
     }
 
     fn leader(pid: u32, started: u64) -> ProcessIdentity {
@@ -122,19 +144,20 @@ mod tests {
     #[test]
     fn a_grandchild_that_left_the_group_still_belongs() {
         let t = table(vec![entry(1, 0, 1, 0), entry(10, 1, 10, 5), entry(11, 10, 10, 6), entry(12, 11, 12, 7)]);
-        assert_eq!(pids(&t.belonging(&leader(10, 5), |_| false)), [11, 12]);
+        assert_eq!(pids(&t.belonging_to(&leader(10, 5), "l")), [11, 12]);
     }
 
     #[test]
     fn a_daemon_that_left_everything_is_known_by_its_environment() {
-        let t = table(vec![entry(10, 1, 10, 5), entry(20, 1, 20, 8), entry(21, 20, 21, 9), entry(30, 1, 30, 9)]);
-        assert_eq!(pids(&t.belonging(&leader(10, 5), |pid| pid == 20)), [20, 21]);
+        let mut t = table(vec![entry(10, 1, 10, 5), entry(20, 1, 20, 8), entry(21, 20, 21, 9), entry(30, 1, 30, 9)]);
+        t.launches.extend([(20, "l".to_owned()), (30, "other".to_owned())]);
+        assert_eq!(pids(&t.belonging_to(&leader(10, 5), "l")), [20, 21]);
     }
 
     #[test]
     fn nothing_belongs_to_a_leader_whose_id_was_taken_by_another() {
         let t = table(vec![entry(10, 1, 10, 99), entry(11, 10, 10, 100)]);
-        assert!(t.belonging(&leader(10, 5), |_| false).is_empty());
+        assert!(t.belonging_to(&leader(10, 5), "l").is_empty());
     }
 
     #[test]
@@ -142,14 +165,15 @@ mod tests {
         let mut dead = entry(12, 1, 10, 7);
         dead.zombie = true;
         let t = table(vec![entry(11, 1, 10, 6), dead]);
-        assert_eq!(pids(&t.belonging(&leader(10, 5), |_| false)), [11]);
+        assert_eq!(pids(&t.belonging_to(&leader(10, 5), "l")), [11]);
     }
 
     #[test]
     fn what_is_older_or_of_another_user_never_belongs() {
         let mut other = entry(12, 10, 10, 7);
         other.uid = 8;
-        let t = table(vec![entry(10, 1, 10, 5), entry(11, 10, 10, 4), other]);
-        assert!(t.belonging(&leader(10, 5), |_| true).is_empty());
+        let mut t = table(vec![entry(10, 1, 10, 5), entry(11, 10, 10, 4), other]);
+        t.launches.extend([(11, "l".to_owned()), (12, "l".to_owned())]);
+        assert!(t.belonging_to(&leader(10, 5), "l").is_empty());
     }
 }

@@ -1,6 +1,5 @@
 //! The temporary home of a demo: set, used, and struck, whether the demo ends by itself, by a failure or by a signal.
 
-use super::super::Context;
 use crate::akkd::Akkd;
 use crate::client::Client;
 use crate::environment::Surroundings;
@@ -67,7 +66,8 @@ impl Stage {
             // Named, so that a variable of the user's cannot lead to their own akkd.
             akk_socket: Some(paths.control_socket.clone()),
             platform_config: home.clone(),
-            inside_agent: false,
+            // As an agent: a call that loses its akkd to a signal must not start another one.
+            inside_agent: true,
             paths,
         };
         let socket = surroundings.paths.control_socket.clone();
@@ -91,12 +91,12 @@ impl Stage {
     }
 
     /// Starts akkd. A signal waits until it is known whom to stop.
-    pub(super) fn start<'a>(&self, context: &Context<'a>) -> Result<Akkd<'a>> {
+    pub(super) fn start(&self) -> Result<()> {
         let mut props = locked(&self.props);
-        let mut akkd = context.akkd();
-        let info: DaemonInfo = akkd.call("daemon.info", &Empty {})?.read()?;
+        let surroundings = Surroundings { inside_agent: false, ..self.surroundings.clone() };
+        let info: DaemonInfo = Akkd::new(&surroundings).call("daemon.info", &Empty {})?.read()?;
         props.akkd = i32::try_from(info.pid).ok().map(Pid::from_raw);
-        Ok(akkd)
+        Ok(())
     }
 
     /// Ends akkd and the agent, and removes everything.

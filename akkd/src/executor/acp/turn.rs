@@ -1,29 +1,29 @@
 //! A turn over ACP: process, session, model, prompt, answer.
 
-use super::{permission, verdict, wire};
-use crate::executor::launch::running::{Happening, Running, SessionFacts, StdinOf, recipe_of};
-use crate::executor::launch::stdin::Written;
+use super::settings::{current_model, settings, take_setting};
+use super::{verdict, wire};
+use crate::executor::launch::facts::{SessionFacts, recipe_of};
+use crate::executor::launch::running::{Running, StdinOf};
+use crate::executor::launch::stdin::{AgentStdin, Written};
 use crate::executor::model::{Setting, Wanted, effort_setting, model_setting};
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
-use crate::executor::stream::{RpcError, Seen};
+use crate::executor::stream::{Refusal, RpcError, Seen};
 use crate::store::{PromptFate, PromptRow};
-use akk_core::{Ended, ExecutorReport, How, redact};
+use akk_core::{ExecutorReport, How, redact};
 use akk_proto::conversation::Transport;
 use akk_proto::event::{SessionEnsured, SessionReached};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::convert::Infallible;
-use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// The version of the protocol that is spoken.
 const PROTOCOL_VERSION: u64 = 1;
 /// Settings of more JSON bytes than this are not kept over a restart of akkd.
 const MAX_SETTINGS_BYTES: usize = 256 << 10;
-/// How long the end of a process is waited for after its input broke.
-const END_AFTER_BREAK: Duration = Duration::from_millis(500);
-/// How long an answer to the agent may take until it is written, before reading goes on without that.
-const ANSWER_WRITTEN: Duration = Duration::from_secs(2);
+
+/// What to set of what is asked for, seen what the session offers.
+type SettingOf = fn(&Wanted<'_>, &Value) -> Result<Option<Setting>, Refusal>;
 
 /// What an agent can do, as `initialize` told.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +39,7 @@ impl Seat {
         if self.can_go_on_with_agent(open, &argv) {
             match self.acp_prompted(open, None).await {
                 // It died between the turns, or in this moment: nothing arrived, so a fresh one is tried.
-                Err(Break::Died(_))
-                    if open.fate().is_none_or(|f| f == PromptFate::Accepted) && open.cancel.is_none() =>
-                {
+                Err(Break::Died(_)) if !self.prompt_may_have_arrived(open) && open.cancel.is_none() => {
                     if open.begun.take().is_some() {
                         open.attempt += 1;
                     }
@@ -174,7 +172,7 @@ impl Seat {
     async fn acp_model(&mut self, open: &mut OpenTurn, session: &mut SessionFacts) -> Step<Option<String>> {
         if let Some(name) = open.order.model.clone() {
             let wanted = Wanted::parse(&name);
-            let steps: [fn(&Wanted<'_>, &Value) -> Result<Option<Setting>, _>; 2] = [model_setting, effort_setting];
+            let steps: [SettingOf; 2] = [model_setting, effort_setting];
             for (step, setting_of) in steps.into_iter().enumerate() {
                 let setting = setting_of(&wanted, &session.settings);
                 let Some(setting) = setting.map_err(|r| Break::ended(verdict::refused(r)))? else { continue };
@@ -217,7 +215,7 @@ impl Seat {
     pub(in crate::executor) async fn acp_go_on(&mut self, open: &mut OpenTurn, cancelling: bool) -> Step<Infallible> {
         if cancelling {
             let grace = self.shared.context.timings.cancel_grace;
-            self.begin_cancel(open, grace);
+            open.begin_cancel(grace);
             self.acp_cancel(open).await?;
         }
         let settle = match open.fate() {
@@ -238,6 +236,8 @@ impl Seat {
                     for seen in seen {
                         match seen {
                             Seen::Response { id: answered, outcome } if answered == id => {
+                                // A quick agent answers before the writer has said that the prompt is written.
+                                self.prompt_sent(open).await;
                                 return Err(self.acp_answered(open, &outcome, settling));
                             }
                             other => self.acp_take(open, other).await,
@@ -250,14 +250,7 @@ impl Seat {
                         self.prompt_arrived(open).await;
                     }
                 }
-                Met::Written(Written::Prompt) => {
-                    if let Some(begun) = &mut open.begun {
-                        begun.row.fate = PromptFate::Written;
-                        let report =
-                            ExecutorReport::PromptSent { turn_id: open.order.turn_id.clone(), bytes: begun.bytes };
-                        self.report(report, false).await;
-                    }
-                }
+                Met::Written(Written::Prompt) => self.prompt_sent(open).await,
                 Met::Written(Written::NotRecorded(error)) => return Err(Break::cannot_start(error)),
                 Met::Written(Written::Broken(error)) => {
                     if open.fate() != Some(PromptFate::Written) && settling.is_none() {
@@ -303,6 +296,15 @@ impl Seat {
         Break::ended(how)
     }
 
+    /// The prompt was handed over, whole. Said once.
+    async fn prompt_sent(&mut self, open: &mut OpenTurn) {
+        let turn_id = open.id().clone();
+        let Some(begun) = open.begun.as_mut().filter(|b| b.row.fate != PromptFate::Written) else { return };
+        begun.row.fate = PromptFate::Written;
+        let report = ExecutorReport::PromptSent { turn_id, bytes: begun.bytes };
+        self.report(report, false).await;
+    }
+
     async fn prompt_arrived(&mut self, open: &mut OpenTurn) {
         let Some(begun) = &mut open.begun else { return };
         begun.row.fate = PromptFate::Written;
@@ -333,116 +335,7 @@ impl Seat {
     }
 
     fn writer_is_idle(&self) -> bool {
-        self.agent.as_ref().and_then(|a| a.stdin.as_ref()).is_some_and(|s| s.is_drained())
-    }
-
-    /// Asks the agent something before the prompt and waits for the answer.
-    async fn call(
-        &mut self,
-        open: &mut OpenTurn,
-        id: &str,
-        what: &str,
-        line: Vec<u8>,
-        limit: Duration,
-    ) -> Step<Result<Value, RpcError>> {
-        if !self.agent.as_ref().is_some_and(|a| a.write(line)) {
-            return Err(self.input_broke("the agent takes no input").await);
-        }
-        self.answer(open, id, what, limit).await
-    }
-
-    /// Waits for the answer to a question before the prompt.
-    async fn answer(
-        &mut self,
-        open: &mut OpenTurn,
-        id: &str,
-        what: &str,
-        limit: Duration,
-    ) -> Step<Result<Value, RpcError>> {
-        let until = Instant::now() + limit;
-        loop {
-            match self.meet(open, Some(until)).await? {
-                Met::Seen(seen) => {
-                    for seen in seen {
-                        match seen {
-                            Seen::Response { id: answered, outcome } if answered == id => return Ok(outcome),
-                            other => self.acp_take(open, other).await,
-                        }
-                    }
-                }
-                Met::Written(Written::Broken(error)) => return Err(self.input_broke(&error).await),
-                Met::Written(_) => {}
-                Met::Lost(why) => return Err(Break::cannot_start(format!("the agent cannot be followed: {why}"))),
-                Met::CancelAsked => self.cancel_harder(open).await?,
-                Met::Late if open.cancel.is_some() => {}
-                Met::Late => {
-                    let seconds = limit.as_secs();
-                    return Err(Break::cannot_start(format!("the agent did not answer {what} within {seconds} s")));
-                }
-            }
-        }
-    }
-
-    /// Takes in what is not the answer that is waited for.
-    async fn acp_take(&mut self, open: &OpenTurn, seen: Seen) {
-        match seen {
-            Seen::Activity(activity) if open.begun.is_some() => self.tell(open, activity).await,
-            Seen::Notice(text) => self.notice(open, &text).await,
-            Seen::Request { id, method, params } if method == "session/request_permission" => {
-                let cancelling = open.cancel.is_some();
-                let decision = permission::decide(open.order.permissions, cancelling, &params);
-                // Written before it is recorded: a successor that reads the request again answers it again.
-                self.write_through(wire::permission(&id, decision.option.as_deref())).await;
-                self.tell(open, decision.activity).await;
-            }
-            Seen::Request { id, method, .. } => self.write_through(wire::not_served(&id, &method)).await,
-            Seen::Activity(_)
-            | Seen::Text
-            | Seen::Thought
-            | Seen::PromptSent
-            | Seen::Response { .. }
-            | Seen::Nothing => {}
-        }
-    }
-
-    /// What an agent asks while no turn is open is refused.
-    pub(in crate::executor) fn answer_outside_of_turns(&self, seen: Vec<Seen>) {
-        let Some(agent) = &self.agent else { return };
-        for seen in seen {
-            if let Seen::Request { id, method, .. } = seen {
-                let asks = method == "session/request_permission";
-                agent.write(if asks { wire::permission(&id, None) } else { wire::not_served(&id, &method) });
-            }
-        }
-    }
-
-    async fn write_through(&self, line: Vec<u8>) {
-        let Some(stdin) = self.agent.as_ref().and_then(|a| a.stdin.as_ref()) else { return };
-        let Some(written) = stdin.acknowledged_line(line) else {
-            tracing::warn!(conversation = %self.conversation, "an agent that reads nothing gets no answer");
-            return;
-        };
-        // An agent that does not read must not stop the reading of what it writes.
-        let _ = timeout(ANSWER_WRITTEN, written).await;
-    }
-
-    /// The agent's input broke: it is dying, or it closed it.
-    async fn input_broke(&mut self, why: &str) -> Break {
-        let Some(agent) = &mut self.agent else { return Break::cannot_start("the agent is gone") };
-        agent.stdin = None;
-        if agent.process.ends_within(END_AFTER_BREAK).await {
-            loop {
-                // What it said before it died may tell why.
-                match agent.next(None).await {
-                    Happening::Exited(exit) => return Break::Died(exit),
-                    Happening::Lost(_) => break,
-                    _ => {}
-                }
-            }
-        }
-        let mut ended = Ended::bare(How::CannotStart { reason: format!("the agent's input is closed: {why}") });
-        ended.trace = agent.trace();
-        Break::Ended(Box::new(ended))
+        self.agent.as_ref().and_then(|a| a.stdin.as_ref()).is_some_and(AgentStdin::is_drained)
     }
 
     fn set_replaying(&mut self, replaying: bool) {
@@ -459,41 +352,4 @@ enum Settling {
     Sign,
     /// So does the answer that follows a cancel.
     Answer,
-}
-
-/// The parts of an answer that say what can be set.
-fn settings(answer: &Value) -> Value {
-    let mut settings = serde_json::Map::new();
-    for key in ["configOptions", "models"] {
-        if let Some(value) = answer.get(key).filter(|v| !v.is_null()) {
-            settings.insert(key.to_owned(), value.clone());
-        }
-    }
-    Value::Object(settings)
-}
-
-/// What is set after `setting` was answered.
-fn take_setting(settings: &mut Value, setting: &Setting, answer: &Value) {
-    if let Some(options) = answer.get("configOptions").filter(|o| o.is_array()) {
-        settings["configOptions"] = options.clone();
-        return;
-    }
-    match setting {
-        Setting::Option { config_id, value } => {
-            let options = settings.get_mut("configOptions").and_then(Value::as_array_mut).into_iter().flatten();
-            for option in options.filter(|o| o.get("id").and_then(Value::as_str) == Some(config_id)) {
-                option["currentValue"] = json!(value);
-            }
-        }
-        Setting::Model { model_id } => settings["models"]["currentModelId"] = json!(model_id),
-    }
-}
-
-/// The model in use, where the agent says it.
-fn current_model(settings: &Value) -> Option<String> {
-    let options = settings.get("configOptions").and_then(Value::as_array).into_iter().flatten();
-    let is_model = |o: &&Value| o.get("category").or_else(|| o.get("id")).and_then(Value::as_str) == Some("model");
-    let option = options.filter(is_model).find_map(|o| o.get("currentValue").and_then(Value::as_str));
-    let legacy = || settings.get("models").and_then(|m| m.get("currentModelId")).and_then(Value::as_str);
-    option.or_else(legacy).map(|m| redact::cut(m, 200))
 }

@@ -32,6 +32,16 @@ pub(super) fn cancelled(stdout: &[u8]) -> Result<bool, RpcError> {
     answer.get("cancelled").and_then(Value::as_bool).ok_or_else(|| unknown(&answer))
 }
 
+/// Reads the answer of `status`: whether the session's queue owner lives.
+///
+/// # Errors
+/// What acpx says instead.
+pub(super) fn owner_lives(stdout: &[u8]) -> Result<bool, RpcError> {
+    let answer = object(stdout)?;
+    let status = answer.get("status").and_then(Value::as_str).ok_or_else(|| unknown(&answer))?;
+    Ok(status == "alive")
+}
+
 /// Reads the answer of a command whose success is all that counts.
 ///
 /// # Errors
@@ -93,6 +103,14 @@ mod tests {
         }
         assert_eq!(ensured(b"").unwrap_err().message, "acpx gave no answer");
         assert!(ensured(b"junk\n{\"action\":\"other\"}\n").unwrap_err().message.contains("other"));
+    }
+
+    #[test]
+    fn a_queue_owner_lives_or_not() {
+        for (status, lives) in [("alive", true), ("dead", false), ("idle", false), ("no-session", false)] {
+            let said = format!("{{\"action\":\"status_snapshot\",\"status\":\"{status}\",\"summary\":\"x\"}}\n");
+            assert_eq!(owner_lives(said.as_bytes()), Ok(lives), "{status}");
+        }
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::executor::TurnOrder;
 use crate::executor::model::{self, Wanted};
 use akk_proto::conversation::PermissionPolicy;
 
+/// How long a queue owner without work lives on, in seconds, should no akkd be there to end it with its turn.
+const OWNER_SECONDS: u32 = 60;
+
 /// The command lines of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Commands {
@@ -32,9 +35,7 @@ impl Commands {
             PermissionPolicy::Reads => "--approve-reads",
             PermissionPolicy::Deny => "--deny-all",
         };
-        // 0 would keep the queue owner for ever.
-        let warm = spec.warm.as_secs().max(1);
-        let mut agent_options = vec![permissions.to_owned(), format!("--ttl={warm}")];
+        let mut agent_options = vec![permissions.to_owned(), format!("--ttl={OWNER_SECONDS}")];
         let agent = spec.acpx_agent.clone().unwrap_or_else(|| spec.kind.clone());
         let mapped = order.model.as_deref().map(|m| model::for_acpx(&agent, &Wanted::parse(m)));
         let (model, effort) = mapped.map_or((None, None), |m| (Some(m.model), m.effort));
@@ -69,6 +70,11 @@ impl Commands {
         self.line(false, &["cancel", &format!("--session={}", self.session)])
     }
 
+    /// Says whether the session's queue owner lives.
+    pub(super) fn status(&self) -> Vec<String> {
+        self.line(false, &["status", &format!("--session={}", self.session)])
+    }
+
     /// Ends the queue owner and the agent, and the session with them.
     pub(super) fn close(&self) -> Vec<String> {
         self.line(false, &["sessions", "close", "--", &self.session])
@@ -84,7 +90,6 @@ impl Commands {
 mod tests {
     use super::*;
     use crate::executor::acpx::testing::order;
-    use std::time::Duration;
 
     #[test]
     fn every_command_line_names_its_session_and_never_the_prompt() {
@@ -92,10 +97,9 @@ mod tests {
         order.session = "-s evil".into();
         order.model = Some("gpt-x/high".into());
         order.permissions = PermissionPolicy::Reads;
-        order.agent.warm = Duration::ZERO;
         let c = Commands::of(&order);
         let common = ["acpx", "--format=json", "--no-fs", "--no-terminal", "--cwd=/a place"];
-        let starting = ["--approve-reads", "--ttl=1", "--model=gpt-x"];
+        let starting = ["--approve-reads", "--ttl=60", "--model=gpt-x"];
         let line = |with: bool, rest: &[&str]| -> Vec<String> {
             let starting: &[&str] = if with { &starting } else { &[] };
             common.iter().chain(starting).chain(&["codex"]).chain(rest).map(|s| (*s).to_owned()).collect()
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(effort, line(true, &["set", "--session=-s evil", "--", "reasoning_effort", "high"]));
         assert_eq!(c.prompt(), line(true, &["prompt", "--session=-s evil", "--file=-"]));
         assert_eq!(c.cancel(), line(false, &["cancel", "--session=-s evil"]));
+        assert_eq!(c.status(), line(false, &["status", "--session=-s evil"]));
         assert_eq!(c.close(), line(false, &["sessions", "close", "--", "-s evil"]));
         assert_eq!(c.watch(), line(false, &["sessions", "watch", "--name=-s evil"]));
     }

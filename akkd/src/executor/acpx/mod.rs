@@ -7,5 +7,7 @@ mod answer;
 mod command;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod verdict;

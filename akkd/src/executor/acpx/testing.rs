@@ -24,7 +24,7 @@ pub(super) fn order(kind: &str) -> TurnOrder {
             proxy: None,
             model: None,
             permissions: PermissionPolicy::All,
-            warm: Duration::from_secs(600),
+            warm: Duration::from_mins(10),
         },
         workspace: "/a place".into(),
         session: "akk-test-1".into(),
@@ -32,6 +32,6 @@ pub(super) fn order(kind: &str) -> TurnOrder {
         model: None,
         proxy: None,
         permissions: PermissionPolicy::All,
-        agent_timeout: Duration::from_secs(60),
+        agent_timeout: Duration::from_mins(1),
     }
 }

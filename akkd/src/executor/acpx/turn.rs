@@ -10,18 +10,20 @@ use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::shared::Shared;
 use crate::executor::stream::{RpcError, Seen, StreamReader};
+use crate::platform::Signal;
 use crate::store::{PromptFate, PromptRow};
 use akk_core::{Ended, ExecutorReport, How, redact};
 use akk_proto::LaunchId;
 use akk_proto::conversation::Transport;
-use akk_proto::event::{Activity, CancelStep, Exit, SessionEnsured, SessionReached};
+use akk_proto::event::{CancelStep, Exit, SessionEnsured, SessionReached};
+use serde_json::Value;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// How long a short command that starts no agent may take.
-const SHORT_COMMAND: Duration = Duration::from_secs(60);
+const SHORT_COMMAND: Duration = Duration::from_mins(1);
 /// How much of a short command's output is looked at, in bytes.
 const SHORT_ANSWER: usize = 64 << 10;
 /// How long a client may live on after its last word.
@@ -56,7 +58,7 @@ impl Seat {
     ) -> Step<Infallible> {
         if cancelling {
             let grace = self.shared.context.timings.cancel_grace;
-            self.begin_cancel(open, grace);
+            open.begin_cancel(grace);
             self.acpx_cancel(open).await?;
         }
         let left = if adopted { self.acpx_follow(open).await? } else { Left { last_word: None, exit: None } };
@@ -149,11 +151,29 @@ impl Seat {
     /// Ends the turn of a client that is gone: by its last word, else by what the session's record tells.
     async fn acpx_settle(&mut self, open: &mut OpenTurn, left: Left) -> Step<Infallible> {
         let exit = left.exit;
+        let asked_again = open.order.native_session.is_some();
         let mut ended = match self.acpx_judge(open, &left) {
+            _ if asked_again && self.agent.as_ref().is_some_and(|c| c.reader.stream.session_made()) => {
+                let reason = "acpx could not resume the agent session".to_owned();
+                let began = self.agent.as_ref().is_some_and(|c| c.reader.stream.activity_seen());
+                Ended::bare(match (open.cancel, began) {
+                    (Some(_), _) => How::Cancelled,
+                    (None, false) => How::SessionLost { reason },
+                    (None, true) => How::Failed { reason },
+                })
+            }
+
             Some(how) => Ended::bare(how),
             None => self.acpx_look_up(open, left).await?,
         };
         ended.exit = exit;
+        if open.cancel.is_some_and(|c| c.step != CancelStep::Cooperative) {
+            // Ours are ended with the client; what then still lives would go on with the turn.
+            if let Some(client) = &mut self.agent {
+                client.end(&self.shared).await;
+            }
+            close_if_owned(&self.shared, &open.order).await;
+        }
         Err(Break::Ended(Box::new(ended)))
     }
 
@@ -252,13 +272,10 @@ impl Seat {
             Seen::Activity(activity) => self.tell(open, activity).await,
             Seen::Notice(text) => self.notice(open, &text).await,
             Seen::PromptSent => {
-                let bytes = match &mut open.begun {
-                    Some(begun) => {
-                        begun.row.fate = PromptFate::Written;
-                        begun.bytes
-                    }
-                    None => 0,
-                };
+                let begun = open.begun.as_mut().filter(|begun| begun.row.fate != PromptFate::Written);
+                let Some(begun) = begun else { return Ok(()) };
+                begun.row.fate = PromptFate::Written;
+                let bytes = begun.bytes;
                 let report = ExecutorReport::PromptSent { turn_id: open.id().clone(), bytes };
                 self.report(report, true).await;
                 // Before, there was nothing that `cancel` could have stopped.
@@ -266,19 +283,36 @@ impl Seat {
                     self.acpx_cancel(open).await?;
                 }
             }
-            // acpx makes a new session without a word when it cannot resume the old one.
-            Seen::Response { id, outcome: Ok(_) } if id == "session/new" && open.order.native_session.is_some() => {
-                let text = "acpx could not resume the agent session and started a fresh one: the agent does not know \
-                            what was said before";
-                self.tell(open, Activity::Notice { text: text.to_owned() }).await;
+            Seen::Response { id, outcome: Ok(session) } if id == "session/new" => {
+                self.acpx_fresh_session(open, &session).await;
             }
             Seen::Text | Seen::Thought | Seen::Request { .. } | Seen::Response { .. } | Seen::Nothing => {}
         }
         Ok(())
     }
 
+    /// acpx made a new session without a word, because it could not resume the old one. In a first turn that is as
+    /// good; later the agent would take the prompt without knowing the task, so it is stopped before it begins.
+    async fn acpx_fresh_session(&mut self, open: &OpenTurn, session: &Value) {
+        if open.order.native_session.is_none() {
+            let Some(id) = session.get("sessionId").and_then(Value::as_str) else { return };
+            let native_session_id = redact::cut(id, 200);
+            let model = open.order.model.clone();
+            let ensured = SessionEnsured { native_session_id, how: SessionReached::Created, model };
+            return self.report(ExecutorReport::SessionReady(ensured), true).await;
+        }
+        let Some(client) = &mut self.agent else { return };
+        if let Err(error) = client.process.signal_tree(Signal::KILL) {
+            tracing::error!(launch = %client.launch_id, %error, "a client in the wrong session could not be ended");
+        }
+    }
+
     /// The first step of a cancel: acpx' own. It does not wait until the agent has stopped, so neither does this.
     async fn acpx_cancel(&mut self, open: &mut OpenTurn) -> Step<()> {
+        // Before the agent has the prompt there is nothing that it could stop: then it follows the prompt.
+        if self.agent.as_ref().is_some_and(|client| !client.reader.stream.prompt_sent()) {
+            return Ok(());
+        }
         let shared = Arc::clone(&self.shared);
         let order = open.order.clone();
         tokio::spawn(async move { cancel(&shared, &order).await });
@@ -319,22 +353,49 @@ fn uncertain(reason: &str) -> Ended {
 
 /// Asks the agent of this order to stop.
 async fn cancel(shared: &Shared, order: &TurnOrder) {
-    let argv = Commands::of(order).cancel();
-    let mut client = match Running::launch(shared, order, &argv, StdinOf::Prompt(b"")).await {
+    let Some(said) = run_aside(shared, order, &Commands::of(order).cancel()).await else { return };
+    match answer::cancelled(&said) {
+        Ok(found) => tracing::debug!(conversation = %order.conversation_id, found, "acpx was asked to cancel"),
+        Err(error) => tracing::warn!(conversation = %order.conversation_id, %error, "acpx did not cancel"),
+    }
+}
+
+/// Closes the session when its queue owner still lives: one that akkd did not start, such as the user's own.
+async fn close_if_owned(shared: &Shared, order: &TurnOrder) {
+    let commands = Commands::of(order);
+    let Some(said) = run_aside(shared, order, &commands.status()).await else { return };
+    if answer::owner_lives(&said) != Ok(true) {
+        return;
+    }
+    tracing::info!(conversation = %order.conversation_id, "the session is closed: its queue owner is not akkd's");
+    let Some(said) = run_aside(shared, order, &commands.close()).await else { return };
+    if let Err(error) = answer::done(&said) {
+        tracing::warn!(conversation = %order.conversation_id, %error, "acpx did not close the session");
+    }
+}
+
+/// Runs a short command beside the turn's client and gives what it said; none when it could not be run.
+async fn run_aside(shared: &Shared, order: &TurnOrder, argv: &[String]) -> Option<Vec<u8>> {
+    let mut client = match Running::launch(shared, order, argv, StdinOf::Prompt(b"")).await {
         Ok(client) => client,
-        Err(error) => return tracing::warn!(conversation = %order.conversation_id, %error, "acpx cannot cancel"),
+        Err(error) => {
+            tracing::warn!(conversation = %order.conversation_id, %error, "acpx cannot be started");
+            return None;
+        }
     };
     let over = async { while !matches!(client.next(None).await, Happening::Exited(_) | Happening::Lost(_)) {} };
-    let late = tokio::select! {
-        late = timeout(SHORT_COMMAND, over) => late.is_err(),
+    tokio::select! {
+        late = timeout(SHORT_COMMAND, over) => {
+            if late.is_err() {
+                tracing::warn!(conversation = %order.conversation_id, "a command of acpx took too long and is ended");
+            }
+        }
         // The successor ends what is left.
-        () = shared.stopping.cancelled() => return,
-    };
-    match answer::cancelled(&client.stdout(SHORT_ANSWER)) {
-        Ok(found) => tracing::debug!(conversation = %order.conversation_id, found, "acpx was asked to cancel"),
-        Err(error) => tracing::warn!(conversation = %order.conversation_id, %error, late, "acpx did not cancel"),
+        () = shared.stopping.cancelled() => return None,
     }
+    let said = client.stdout(SHORT_ANSWER);
     end_quietly(shared, client).await;
+    Some(said)
 }
 
 /// Ends what is left of a client that is not the turn's, and records that.

@@ -30,11 +30,6 @@ impl LaunchFolder {
         DirBuilder::new().mode(0o700).create(&self.path)
     }
 
-    /// Where it lies.
-    pub(in crate::executor) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// stdin of an agent that is spoken to: a FIFO.
     pub(in crate::executor) fn fifo(&self) -> PathBuf {
         self.path.join("in")
@@ -69,6 +64,16 @@ impl LaunchFolder {
         Ok(file)
     }
 
+    /// Bytes in the FIFO that nobody has read. Known only while somebody, such as we, has it open.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(in crate::executor) fn unread_input(&self) -> io::Result<u64> {
+        let flags = NO_FOLLOW | rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let fifo = OpenOptions::new().read(true).custom_flags(flags).open(self.fifo())?;
+        Ok(rustix::io::ioctl_fionread(&fifo)?)
+    }
+
     /// Writes the prompt file and opens it for reading.
     ///
     /// # Errors
@@ -85,7 +90,7 @@ impl LaunchFolder {
     ///
     /// # Errors
     /// The disk refuses, or something lies there already.
-    pub(in crate::executor) fn make_output(&self, path: &Path) -> io::Result<File> {
+    pub(in crate::executor) fn make_output(path: &Path) -> io::Result<File> {
         new_file().append(true).open(path)
     }
 
@@ -93,7 +98,7 @@ impl LaunchFolder {
     ///
     /// # Errors
     /// It is gone, or not a file of ours.
-    pub(in crate::executor) fn open_output(&self, path: &Path) -> io::Result<File> {
+    pub(in crate::executor) fn open_output(path: &Path) -> io::Result<File> {
         let file = OpenOptions::new().read(true).write(true).custom_flags(NO_FOLLOW).open(path)?;
         let meta = file.metadata()?;
         if !meta.is_file() || meta.uid() != rustix::process::getuid().as_raw() {
@@ -105,13 +110,13 @@ impl LaunchFolder {
     /// The last `max` bytes of stderr, as text; empty where there is none.
     pub(in crate::executor) fn stderr_tail(&self, max: usize) -> String {
         // What was given back to the disk reads as zeros.
-        String::from_utf8_lossy(&self.tail_of(&self.err(), max)).trim_start_matches('\0').to_owned()
+        String::from_utf8_lossy(&Self::tail_of(&self.err(), max)).trim_start_matches('\0').to_owned()
     }
 
     /// The last `max` bytes of stdout or stderr; empty where there is none.
-    pub(in crate::executor) fn tail_of(&self, path: &Path, max: usize) -> Vec<u8> {
+    pub(in crate::executor) fn tail_of(path: &Path, max: usize) -> Vec<u8> {
         let read = || -> io::Result<Vec<u8>> {
-            let file = self.open_output(path)?;
+            let file = Self::open_output(path)?;
             let size = file.metadata()?.len();
             let mut tail = vec![0; max.min(usize::try_from(size).unwrap_or(max))];
             let from = size - tail.len() as u64;
@@ -159,15 +164,15 @@ mod tests {
         folder.create().unwrap();
         folder.make_fifo().unwrap();
         folder.make_prompt(b"hello").unwrap();
-        folder.make_output(&folder.out()).unwrap();
+        LaunchFolder::make_output(&folder.out()).unwrap();
         let mode = |p: &Path| p.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&launches), mode(folder.path())), (0o700, 0o700));
+        assert_eq!((mode(&launches), mode(&folder.path)), (0o700, 0o700));
         for path in [folder.fifo(), folder.prompt(), folder.out()] {
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
         assert!(folder.create().is_err());
         folder.remove();
-        assert!(!folder.path().exists());
+        assert!(!folder.path.exists());
     }
 
     #[test]
@@ -176,7 +181,7 @@ mod tests {
         let folder = LaunchFolder::of(home.path(), &LaunchId::new(uuid::Uuid::nil()));
         assert_eq!(folder.stderr_tail(10), "");
         folder.create().unwrap();
-        folder.make_output(&folder.err()).unwrap().write_all(b"first\nlast words").unwrap();
+        LaunchFolder::make_output(&folder.err()).unwrap().write_all(b"first\nlast words").unwrap();
         assert_eq!(folder.stderr_tail(10), "last words");
         assert_eq!(folder.stderr_tail(100), "first\nlast words");
     }

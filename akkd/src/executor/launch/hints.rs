@@ -70,13 +70,22 @@ impl Hint {
     }
 }
 
-impl Drop for Hint {
-    fn drop(&mut self) {
-        lock(&self.hints.shared.waiting).remove(&self.path);
+impl Hint {
+    /// No more hints: to be said before the file is removed. Said twice, it changes nothing.
+    pub(in crate::executor) fn end(&self) {
+        if lock(&self.hints.shared.waiting).remove(&self.path).is_none() {
+            return;
+        }
         if let Some(watcher) = lock(&self.hints.shared.watcher).as_mut() {
             // It may be removed already, and its watch with it.
             let _ = watcher.unwatch(&self.path);
         }
+    }
+}
+
+impl Drop for Hint {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -1,5 +1,6 @@
 //! One start of an agent process: its folder, its process, its streams.
 
+pub(super) mod facts;
 pub(super) mod folder;
 pub(super) mod hints;
 pub(super) mod output;

@@ -64,7 +64,7 @@ impl OutputTail {
     /// The file is gone, or not ours.
     pub(in crate::executor) fn open(folder: &LaunchFolder, offset: u64) -> io::Result<Self> {
         Ok(Self {
-            file: folder.open_output(&folder.out())?,
+            file: LaunchFolder::open_output(&folder.out())?,
             offset,
             buffer: Vec::new(),
             start: 0,
@@ -199,7 +199,7 @@ impl OutputTail {
 
 /// Gives all but the tail of a large stderr back.
 pub(in crate::executor) fn bound_stderr(folder: &LaunchFolder) -> io::Result<()> {
-    let file = folder.open_output(&folder.err())?;
+    let file = LaunchFolder::open_output(&folder.err())?;
     let meta = file.metadata()?;
     let on_disk = std::os::unix::fs::MetadataExt::blocks(&meta) * 512;
     if on_disk > MAX_STDERR_BYTES && meta.len() > MAX_STDERR_BYTES {
@@ -225,7 +225,7 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let folder = LaunchFolder::of(home.path(), &LaunchId::new(uuid::Uuid::nil()));
             folder.create().unwrap();
-            let child = folder.make_output(&folder.out()).unwrap();
+            let child = LaunchFolder::make_output(&folder.out()).unwrap();
             Self { _home: home, folder, child }
         }
 
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn a_flood_on_stderr_keeps_its_tail_only() {
         let f = Fixture::new();
-        let mut err = f.folder.make_output(&f.folder.err()).unwrap();
+        let mut err = LaunchFolder::make_output(&f.folder.err()).unwrap();
         err.write_all(&vec![b'e'; 3 << 20]).unwrap();
         err.write_all(b"last words").unwrap();
         err.sync_all().unwrap();

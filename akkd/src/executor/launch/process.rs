@@ -10,19 +10,21 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// The environment variable by which a descendant of a launch is known wherever it went. No secret.
-pub(in crate::executor) const LAUNCH_VARIABLE: &str = "AKK_LAUNCH";
-
 /// The process of a launch, started by us or found again.
 #[derive(Debug)]
 pub(in crate::executor) struct AgentProcess {
     identity: ProcessIdentity,
-    /// `AKK_LAUNCH=<launch id>`.
-    marker: String,
+    launch: LaunchId,
     handle: Handle,
-    /// How it ended, once it did; the inner option is none where that cannot be learned.
-    ended: Option<Option<Exit>>,
+    state: State,
     stopped: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Runs,
+    /// How, where that could be learned.
+    Ended(Option<Exit>),
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl AgentProcess {
         let handle = ExitWatch::open(&identity)?.map_or(Handle::Gone, Handle::Adopted);
         let mut process = Self::new(launch, identity, handle);
         if matches!(process.handle, Handle::Gone) {
-            process.ended = Some(None);
+            process.state = State::Ended(None);
         } else {
             // akkd may have died while it held the group back.
             process.stopped = true;
@@ -65,8 +67,7 @@ impl AgentProcess {
     }
 
     fn new(launch: &LaunchId, identity: ProcessIdentity, handle: Handle) -> Self {
-        let marker = format!("{LAUNCH_VARIABLE}={launch}");
-        Self { identity, marker, handle, ended: None, stopped: false }
+        Self { identity, launch: launch.clone(), handle, state: State::Runs, stopped: false }
     }
 
     /// Who it is.
@@ -76,12 +77,12 @@ impl AgentProcess {
 
     /// Whether it ended, as far as was learned by [`exited`](Self::exited).
     pub(in crate::executor) fn has_ended(&self) -> bool {
-        self.ended.is_some()
+        matches!(self.state, State::Ended(_))
     }
 
     /// Waits for its end: exit code or signal, where that can be learned. May be dropped and called again.
     pub(in crate::executor) async fn exited(&mut self) -> Option<Exit> {
-        if let Some(exit) = self.ended {
+        if let State::Ended(exit) = self.state {
             return exit;
         }
         let exit = match &mut self.handle {
@@ -97,7 +98,7 @@ impl AgentProcess {
             }
             Handle::Gone => None,
         };
-        self.ended = Some(exit);
+        self.state = State::Ended(exit);
         exit
     }
 
@@ -129,10 +130,13 @@ impl AgentProcess {
     ///
     /// # Errors
     /// The process table cannot be read.
-    pub(in crate::executor) fn signal_tree(&mut self, signal: Signal) -> io::Result<Vec<ProcessIdentity>> {
+    pub(in crate::executor) async fn signal_tree(&mut self, signal: Signal) -> io::Result<Vec<ProcessIdentity>> {
         // Looked up before the signal: a dead parent hides its children.
-        let relatives = self.relatives()?;
-        let group = self.ended.is_none() && platform::signal_group(&self.identity, signal)?;
+        let relatives = self.relatives().await?;
+        let group = !self.has_ended() && platform::signal_group(&self.identity, signal)?;
+        if !self.has_ended() && !group {
+            platform::signal_process(&self.identity, signal)?;
+        }
         for Relative { process, in_group } in &relatives {
             if !(group && *in_group) {
                 platform::signal_process(process, signal)?;
@@ -143,8 +147,8 @@ impl AgentProcess {
         Ok(relatives.into_iter().map(|r| r.process).collect())
     }
 
-    fn relatives(&self) -> io::Result<Vec<Relative>> {
-        Ok(ProcessTable::read()?.belonging_to(&self.identity, Some(&self.marker)))
+    async fn relatives(&self) -> io::Result<Vec<Relative>> {
+        Ok(ProcessTable::now().await?.belonging_to(&self.identity, self.launch.as_str()))
     }
 
     /// Ends the whole tree: SIGTERM, after `grace` SIGKILL, after `kill_wait` once more. True when it is proven gone.
@@ -153,17 +157,17 @@ impl AgentProcess {
     /// The process table cannot be read.
     pub(in crate::executor) async fn end_tree(&mut self, grace: Duration, kill_wait: Duration) -> io::Result<bool> {
         for (signal, limit) in [(Signal::TERM, grace), (Signal::KILL, kill_wait), (Signal::KILL, kill_wait)] {
-            let descendants = self.signal_tree(signal)?;
+            let descendants = self.signal_tree(signal).await?;
             let deadline = Instant::now() + limit;
             let leader_gone = timeout_at(deadline, self.exited()).await.is_ok();
             let others = join_all(descendants.iter().map(wait_gone));
             let others_gone = timeout_at(deadline, others).await.is_ok();
             // What was forked meanwhile shows up in a second look.
-            if leader_gone && others_gone && self.relatives()?.is_empty() {
+            if leader_gone && others_gone && self.relatives().await?.is_empty() {
                 return Ok(true);
             }
         }
-        Ok(self.has_ended() && self.relatives()?.is_empty())
+        Ok(self.has_ended() && self.relatives().await?.is_empty())
     }
 
     /// Waits for its end, `limit` at most; true when it ended.
@@ -184,6 +188,7 @@ mod tests {
     use super::super::folder::LaunchFolder;
     use super::super::spawn::{SpawnError, Stdio3, spawn};
     use super::*;
+    use crate::platform::LAUNCH_VARIABLE;
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -203,8 +208,8 @@ mod tests {
             folder.create().unwrap();
             let stdio = Stdio3 {
                 stdin: folder.make_fifo().unwrap(),
-                stdout: folder.make_output(&folder.out()).unwrap(),
-                stderr: folder.make_output(&folder.err()).unwrap(),
+                stdout: LaunchFolder::make_output(&folder.out()).unwrap(),
+                stderr: LaunchFolder::make_output(&folder.err()).unwrap(),
             };
             let argv: Vec<String> = argv.iter().map(|s| (*s).to_owned()).collect();
             let environment = BTreeMap::from([
@@ -239,6 +244,7 @@ mod tests {
         assert_eq!(Fixture::new().shell("kill -9 $$").exited().await, Some(Exit::Signal(9)));
     }
 
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_child_leads_its_own_session_and_gets_only_the_given_environment() {
         let f = Fixture::new();
@@ -265,27 +271,29 @@ mod tests {
         assert!(matches!(gone, Err(SpawnError::Workspace(_))));
     }
 
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_tree_is_ended_with_the_grandchildren_that_left_the_group() {
         let f = Fixture::new();
         let mut p = f.shell("trap '' TERM; setsid sleep 300 & (sleep 301 &) ; echo ready; while :; do sleep 1; done");
         f.said("ready").await;
-        while p.relatives().unwrap().len() < 3 {
+        while p.relatives().await.unwrap().len() < 3 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(p.end_tree(GRACE, GRACE * 10).await.unwrap());
-        assert!(p.relatives().unwrap().is_empty());
+        assert!(p.relatives().await.unwrap().is_empty());
         assert_eq!(p.exited().await, Some(Exit::Signal(9)));
     }
 
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn the_orphans_of_a_crashed_agent_are_ended() {
         let f = Fixture::new();
         let mut p = f.shell("sleep 300 & setsid sleep 301 & exit 4");
         assert_eq!(p.exited().await, Some(Exit::Code(4)));
-        assert_eq!(p.relatives().unwrap().len(), 2);
+        assert_eq!(p.relatives().await.unwrap().len(), 2);
         assert!(p.end_tree(GRACE, GRACE * 10).await.unwrap());
-        assert!(p.relatives().unwrap().is_empty());
+        assert!(p.relatives().await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -303,7 +311,7 @@ mod tests {
         let mut mine = f.shell("while :; do sleep 0.01; done");
         let mut found = AgentProcess::find(&f.launch, mine.identity().clone()).unwrap();
         assert!(!found.has_ended());
-        assert!(found.signal_tree(Signal::KILL).is_ok());
+        assert!(found.signal_tree(Signal::KILL).await.is_ok());
         assert_eq!(found.exited().await, None);
         mine.exited().await;
         assert!(AgentProcess::find(&f.launch, mine.identity().clone()).unwrap().has_ended());

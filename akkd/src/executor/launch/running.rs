@@ -1,25 +1,24 @@
 //! A launch while its process runs, and until the last of its output is read.
 
+use super::facts::{LaunchFacts, Reader, recipe, redacted};
 use super::folder::LaunchFolder;
 use super::hints::Hint;
 use super::output::{MAX_LINE_BYTES, OutputTail, Piece, bound_stderr};
-use super::process::{AgentProcess, LAUNCH_VARIABLE};
+use super::process::AgentProcess;
 use super::spawn::{SpawnError, Stdio3, spawn};
 use super::stdin::{AgentStdin, Written};
 use crate::executor::TurnOrder;
 use crate::executor::ledger::LedgerError;
 use crate::executor::shared::{Counted, Shared};
-use crate::executor::stream::{Seen, Source, StreamReader};
-use crate::platform::ProcessIdentity;
+use crate::executor::stream::Seen;
+use crate::platform::{LAUNCH_VARIABLE, ProcessIdentity};
 use crate::store::{Checkpoint, LaunchRow, LaunchState};
 use akk_core::redact;
 use akk_proto::conversation::Transport;
 use akk_proto::event::Exit;
-use akk_proto::{LaunchId, Timestamp, TurnId};
-use serde::{Deserialize, Serialize};
+use akk_proto::{LaunchId, Timestamp};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -33,56 +32,6 @@ const MAX_STUCK: u64 = 1 << 30;
 const CHECKPOINT_EVERY: u64 = 4 << 20;
 /// What is told of stderr, in characters.
 const MAX_TRACE_CHARS: usize = 2000;
-
-/// What adoption needs to know of a launch. Stored, so only ever added to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::executor) struct LaunchFacts {
-    /// How it is spoken to.
-    pub(in crate::executor) transport: Transport,
-    /// The command line's words, redacted.
-    pub(in crate::executor) command: Vec<String>,
-    /// Digest of command, environment and workspace: whether a turn would start the same.
-    pub(in crate::executor) recipe: String,
-    /// How long it is kept without a turn, in milliseconds.
-    pub(in crate::executor) warm_ms: u64,
-    /// The agent session in it, once there is one.
-    pub(in crate::executor) session: Option<SessionFacts>,
-}
-
-/// The agent session in a process.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(in crate::executor) struct SessionFacts {
-    /// The agent's own id.
-    pub(in crate::executor) id: String,
-    /// `configOptions` and `models` as the agent told them last.
-    pub(in crate::executor) settings: Value,
-}
-
-/// The reader's whole state at a checkpoint. Stored, so only ever added to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::executor) struct Reader {
-    pub(in crate::executor) stream: StreamReader,
-    /// The turn whose prompt was begun here and has not ended.
-    pub(in crate::executor) turn: Option<TurnId>,
-    /// Activities of this turn that were told.
-    pub(in crate::executor) told: u32,
-    /// Turns that ended in this process.
-    pub(in crate::executor) turns: u32,
-}
-
-impl Reader {
-    fn new(transport: Transport) -> Self {
-        let source = if transport == Transport::Acp { Source::Agent } else { Source::Acpx };
-        Self { stream: StreamReader::new(source), turn: None, told: 0, turns: 0 }
-    }
-
-    /// A prompt is about to be begun.
-    pub(in crate::executor) fn begin(&mut self, turn: &TurnId) {
-        self.stream.begin_turn();
-        self.turn = Some(turn.clone());
-        self.told = 0;
-    }
-}
 
 /// What a launch has as its stdin.
 #[derive(Debug)]
@@ -201,8 +150,8 @@ impl Running {
                     StdinOf::Prompt(text) => folder.make_prompt(text),
                 }
                 .map_err(StartError::Folder)?,
-                stdout: folder.make_output(&folder.out()).map_err(StartError::Folder)?,
-                stderr: folder.make_output(&folder.err()).map_err(StartError::Folder)?,
+                stdout: LaunchFolder::make_output(&folder.out()).map_err(StartError::Folder)?,
+                stderr: LaunchFolder::make_output(&folder.err()).map_err(StartError::Folder)?,
             };
             // Our own end, while the one that the child gets still counts as a reader.
             let fifo = match stdin {
@@ -418,6 +367,11 @@ impl Running {
         self.stdin.as_ref().is_some_and(|stdin| stdin.line(line))
     }
 
+    /// Whether the end of what was written last still lies unread in its FIFO. Said of a dead agent: it never got that.
+    pub(in crate::executor) fn left_input_unread(&self) -> bool {
+        self.stdin.is_some() && self.folder.unread_input().is_ok_and(|bytes| bytes >= 2)
+    }
+
     /// What it printed last on stderr: redacted, cut; none when that is nothing.
     pub(in crate::executor) fn trace(&self) -> Option<String> {
         let tail = redact::redact(&self.folder.stderr_tail(8 << 10));
@@ -428,7 +382,7 @@ impl Running {
 
     /// The last `max` bytes that it printed on stdout.
     pub(in crate::executor) fn stdout(&self, max: usize) -> Vec<u8> {
-        self.folder.tail_of(&self.folder.out(), max)
+        LaunchFolder::tail_of(&self.folder.out(), max)
     }
 
     /// What it printed on stderr, not redacted: to be searched, not shown.
@@ -447,6 +401,7 @@ impl Running {
             }
         };
         if gone {
+            self.hint.end();
             self.folder.remove();
         } else {
             tracing::error!(launch = %self.launch_id, pid = self.process.identity().pid, "a process tree would not end");
@@ -467,37 +422,6 @@ async fn pause(scan: Option<Duration>) {
         Some(scan) => sleep(scan).await,
         None => std::future::pending().await,
     }
-}
-
-/// Digest of what a process would be started with. The environment may hold secrets, so only its digest is kept.
-fn recipe(argv: &[String], environment: &BTreeMap<String, String>, order: &TurnOrder) -> String {
-    let mut hash = Sha256::new();
-    let workspace = order.workspace.to_string_lossy();
-    let words = argv.iter().map(String::as_str).chain(["\0", workspace.as_ref()]);
-    let variables = environment.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-    for word in words.chain(variables) {
-        hash.update((word.len() as u64).to_le_bytes());
-        hash.update(word);
-    }
-    hex::encode(hash.finalize())
-}
-
-/// The digest that a launch for `order` would have.
-pub(in crate::executor) fn recipe_of(shared: &Shared, order: &TurnOrder, argv: &[String]) -> String {
-    recipe(argv, &(shared.context.environment)(order), order)
-}
-
-/// The words of a command line without secrets. A secret may follow its option as a word of its own.
-pub(in crate::executor) fn redacted(argv: &[String]) -> Vec<String> {
-    let mut words: Vec<String> = Vec::new();
-    let mut before = "";
-    for word in argv {
-        let pair = redact::redact(&format!("{before} {word}"));
-        let shown = pair.strip_prefix(&format!("{before} ")).map_or_else(|| redact::redact(word), str::to_owned);
-        words.push(redact::cut(&shown, 200));
-        before = word;
-    }
-    words
 }
 
 const _: () = assert!(MAX_LINE_BYTES <= crate::executor::stream::MAX_LINE_BYTES);

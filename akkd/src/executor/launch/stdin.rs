@@ -51,7 +51,7 @@ impl PromptProgress {
 /// What became of a prompt, or of the whole stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::executor) enum Written {
-    /// The prompt was written, whole, and that is recorded.
+    /// The prompt was written, whole.
     Prompt,
     /// The prompt stopped before its last two bytes, because that could not be recorded: it did not arrive, and
     /// nothing can be written behind the stump.
@@ -125,13 +125,12 @@ async fn write_all(
                 None
             }),
             Line::Prompt(line, row, progress) => {
-                write_prompt(&mut fifo, line, row, &progress, ledger.as_ref()).await.map(Some)
+                write_prompt(&mut fifo, line, row, &progress, &tell, ledger.as_ref()).await
             }
         };
         // An error here means that nobody listens any more; then this task is about to be ended.
         match said {
             Ok(None) => {}
-            Ok(Some(Written::Prompt)) => drop(tell.send(Written::Prompt)),
             Ok(Some(stump)) => return drop(tell.send(stump)),
             Err(error) => return drop(tell.send(Written::Broken(error.to_string()))),
         }
@@ -143,23 +142,26 @@ async fn write_prompt(
     line: Vec<u8>,
     row: PromptRow,
     progress: &PromptProgress,
+    tell: &mpsc::UnboundedSender<Written>,
     ledger: &dyn LaunchLedger,
-) -> io::Result<Written> {
+) -> io::Result<Option<Written>> {
     let held_back = line.len().saturating_sub(2);
     fifo.write_all(&line[..held_back]).await?;
     if let Err(error) = ledger.prompt_put(PromptRow { fate: PromptFate::Finishing, ..row.clone() }).await {
-        return Ok(Written::NotRecorded(error.to_string()));
+        return Ok(Some(Written::NotRecorded(error.to_string())));
     }
     progress.set(PromptFate::Finishing);
     // Two bytes are far below PIPE_BUF: both are written in one go, or none.
     fifo.write_all(&line[held_back..]).await?;
     progress.set(PromptFate::Written);
     drop(line);
+    // Told at once, so that it stands in the history before what the agent makes of it.
+    let _ = tell.send(Written::Prompt);
     if let Err(error) = ledger.prompt_put(PromptRow { fate: PromptFate::Written, ..row }).await {
         // A crash now would find `finishing`: unknown, which is the careful side.
         tracing::warn!(%error, "a written prompt could not be recorded as written");
     }
-    Ok(Written::Prompt)
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -220,7 +222,9 @@ mod tests {
         f.ledger.release_prompts();
         assert_eq!(stdin.written().await, Written::Prompt);
         assert_eq!(f.read(2), b"}\n");
-        assert_eq!(f.ledger.fates(), [PromptFate::Finishing, PromptFate::Written]);
+        while f.ledger.fates() != [PromptFate::Finishing, PromptFate::Written] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[tokio::test]

@@ -3,9 +3,10 @@
 use super::Seat;
 use super::turn::{Break, OpenTurn};
 use crate::executor::RecoveredTurn;
+use crate::executor::launch::facts::Reader;
 use crate::executor::launch::folder::LaunchFolder;
 use crate::executor::launch::process::AgentProcess;
-use crate::executor::launch::running::{Reader, Running};
+use crate::executor::launch::running::Running;
 use crate::platform::ProcessIdentity;
 use crate::store::{LaunchRow, PromptFate, PromptRow};
 use akk_core::{Ended, ExecutorReport, How};

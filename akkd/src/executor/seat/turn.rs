@@ -3,7 +3,7 @@
 use super::{Order, Seat};
 use crate::executor::launch::running::{Happening, Running};
 use crate::executor::launch::stdin::{PromptProgress, Written};
-use crate::executor::stream::{Seen, refusal_in_text};
+use crate::executor::stream::Seen;
 use crate::executor::{ReportError, TurnOrder};
 use crate::platform::Signal;
 use crate::store::{Checkpoint, PromptFate, PromptRow};
@@ -118,6 +118,11 @@ impl OpenTurn {
         self.begun = Some(BegunPrompt { row, progress: PromptProgress::default(), id, bytes });
     }
 
+    /// The clock of a cancel starts with the request, whatever can be written when.
+    pub(in crate::executor) fn begin_cancel(&mut self, grace: Duration) {
+        self.cancel = Some(Cancel { grace, step: CancelStep::Cooperative, next: Instant::now() + grace });
+    }
+
     fn silent_at(&self, agent: Option<&Running>) -> Option<Instant> {
         // Before the prompt other time limits hold.
         if self.inactive_told || self.begun.is_none() {
@@ -179,7 +184,7 @@ impl Seat {
             Order::Start(_) | Order::Recover(_) => self.waiting.push_back(order),
             Order::Cancel { turn, grace } if turn == open.order.turn_id => {
                 if open.cancel.is_none() {
-                    self.begin_cancel(open, grace);
+                    open.begin_cancel(grace);
                     return Ok(true);
                 }
             }
@@ -204,12 +209,6 @@ impl Seat {
         Ok(false)
     }
 
-    /// The clock of a cancel starts with the request, whatever can be written when.
-    pub(in crate::executor) fn begin_cancel(&mut self, open: &mut OpenTurn, grace: Duration) {
-        let now = Instant::now();
-        open.cancel = Some(Cancel { grace, step: CancelStep::Cooperative, next: now + grace });
-    }
-
     /// Records that the transport asked the agent to stop.
     pub(in crate::executor) async fn cancel_was_asked(&mut self, open: &OpenTurn) {
         self.report_step(open, CancelStep::Cooperative).await;
@@ -225,7 +224,7 @@ impl Seat {
             CancelStep::Kill => return Err(Break::ended(How::Cancelled)),
         };
         (cancel.step, cancel.next) = (step, Instant::now() + pause);
-        if let Err(error) = agent.process.signal_tree(signal) {
+        if let Err(error) = agent.process.signal_tree(signal).await {
             tracing::error!(launch = %agent.launch_id, %error, "an agent could not be signalled");
         }
         self.report_step(open, step).await;
@@ -314,114 +313,15 @@ impl Seat {
         }
     }
 
-    /// How a turn ended whose process ended. `open` is the turn, and all of its output was read.
-    pub(in crate::executor) fn judge_death(&self, open: &OpenTurn, exit: Option<Exit>) -> Ended {
-        let Some(agent) = &self.agent else { return Ended::bare(How::Failed { reason: "the agent is gone".into() }) };
-        let stderr = agent.stderr();
-        let how = if open.cancel.is_some() {
-            How::Cancelled
-        } else if let Some(refusal) = agent.reader.stream.model_refusal().or_else(|| refusal_in_text(&stderr)) {
-            How::ModelRefused { attempted: refusal.attempted, available: refusal.available, reason: refusal.reason }
-        } else {
-            let last = stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
-            let last = redact::preview(last, 200);
-            let because = if last.is_empty() { String::new() } else { format!(": {last}") };
-            let ended = format!("the agent process ended{}", said(exit));
-            match open.fate() {
-                None | Some(PromptFate::Accepted) => {
-                    How::CannotStart { reason: format!("{ended} before it took the prompt{because}") }
-                }
-                Some(PromptFate::Finishing) if !agent.reader.stream.activity_seen() => {
-                    How::Uncertain { reason: format!("{ended}, and whether the prompt had reached it cannot be known") }
-                }
-                Some(_) => How::Failed { reason: format!("{ended} before it answered the prompt{because}") },
-            }
-        };
-        let mut ended = Ended::bare(how);
-        ended.exit = exit;
-        ended
-    }
-
-    /// Ends the turn: exactly once, with everything that its output told, and decides about the process.
-    pub(in crate::executor) async fn finish(&mut self, mut open: OpenTurn, mut ended: Ended) {
-        if let Some(agent) = &mut self.agent {
-            let stream = &agent.reader.stream;
-            if open.begun.is_some() {
-                (ended.text, ended.text_truncated) = stream.final_text().unzip_text();
-                ended.usage = stream.usage();
-                ended.thoughts = stream.thoughts();
-                ended.activity_seen = stream.activity_seen();
-                agent.reader.turns += 1;
-            }
-            if matches!(ended.how, How::Failed { .. } | How::CannotStart { .. } | How::Uncertain { .. }) {
-                ended.trace = agent.trace();
-            }
-            agent.reader.turn = None;
-        }
-        let keep = self.keeps_agent(&open, &ended);
-        let report = ExecutorReport::TurnEnded { turn_id: open.id().clone(), ended: Box::new(ended) };
-        self.report(report, open.begun.is_some()).await;
-        if let Some(begun) = open.begun.take() {
-            let row = PromptRow { fate: PromptFate::Ended, ..begun.row };
-            if let Err(error) = self.shared.context.ledger.prompt_put(row).await {
-                tracing::warn!(%error, "a prompt could not be recorded as ended");
-            }
-        }
-        self.idle_since = Instant::now();
-        if let Err(reason) = keep {
-            self.let_go(reason).await;
-        }
-    }
-
-    /// Whether the process stays for the next turn; else why not, none where it ended by itself.
-    fn keeps_agent(&mut self, open: &OpenTurn, ended: &Ended) -> Result<(), Option<String>> {
-        let left = self.leave_agent.take();
-        let Some(agent) = &self.agent else { return Ok(()) };
-        if left.is_some() {
-            return Err(left);
-        }
-        if agent.process.has_ended() {
-            let cancelled = open.cancel.filter(|c| c.step != CancelStep::Cooperative);
-            return Err(cancelled.map(|_| "cancelled".to_owned()));
-        }
-        if open.cancel.is_some_and(|c| c.step != CancelStep::Cooperative) {
-            return Err(Some("cancelled".to_owned()));
-        }
-        match &ended.how {
-            How::Normal { .. } | How::Cancelled | How::Failed { .. } | How::ModelRefused { .. }
-                if agent.stdin.is_some() && agent.facts.session.is_some() && agent.facts.warm_ms > 0 =>
-            {
-                Ok(())
-            }
-            How::Normal { .. } | How::Cancelled => Err(Some("the turn is over".to_owned())),
-            _ => Err(Some("the turn failed".to_owned())),
-        }
-    }
-
     /// Carries a turn out, whatever comes, and ends it.
     pub(in crate::executor) async fn carry_out(&mut self, mut open: OpenTurn) {
-        let Err(stopped) = (match open.order.agent.transport {
+        let stopped = match open.order.agent.transport {
             Transport::Acp => self.acp_turn(&mut open).await,
             Transport::Acpx => self.acpx_turn(&mut open).await,
-            Transport::Codex => {
-                Err(Break::cannot_start("the transport codex is not available in this version".to_owned()))
-            }
-        });
-        self.conclude(open, stopped).await;
-    }
-
-    /// Ends a turn whose work stopped, unless akkd goes down.
-    pub(in crate::executor) async fn conclude(&mut self, open: OpenTurn, stopped: Break) {
-        let ended = match stopped {
-            Break::Ended(ended) => *ended,
-            Break::Died(exit) => self.judge_death(&open, exit),
-            Break::Shutdown => {
-                self.going_down = true;
-                self.left_open = true;
-                return;
-            }
+            Transport::Codex => Err(Break::cannot_start("the transport codex is not available in this version")),
         };
-        self.finish(open, ended).await;
+        let Err(stopped) = stopped;
+        self.conclude(open, stopped).await;
     }
 }
 
@@ -436,24 +336,5 @@ async fn until_then(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// ` with exit code 3`, ` by signal 9`, or nothing.
-fn said(exit: Option<Exit>) -> String {
-    match exit {
-        Some(Exit::Code(code)) => format!(" with exit code {code}"),
-        Some(Exit::Signal(signal)) => format!(" by signal {signal}"),
-        None => String::new(),
-    }
-}
-
-trait UnzipText {
-    fn unzip_text(self) -> (Option<String>, bool);
-}
-
-impl UnzipText for Option<(String, bool)> {
-    fn unzip_text(self) -> (Option<String>, bool) {
-        self.map_or((None, false), |(text, cut)| (Some(text), cut))
     }
 }

@@ -6,6 +6,7 @@
 
 mod reader;
 mod refusal;
+mod requests;
 mod tools;
 mod turn;
 mod watched;

@@ -1,7 +1,8 @@
 //! The reader: a line in, what it means out.
 
 use super::refusal::{self, Refusal};
-use super::tools::{self, word};
+use super::requests::{self, Requests, Settled};
+use super::tools::word;
 use super::turn::{Marks, Turn};
 use super::watched::LookedFor;
 use super::wire::{self, Line, Update, UpdateParams};
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 /// Longest line that is read, in bytes. Of a longer one only the beginning is looked at.
 pub const MAX_LINE_BYTES: usize = 8 << 20;
@@ -25,11 +25,9 @@ const MAX_NOTICES: u32 = 20;
 /// Longest notice, in characters.
 const MAX_NOTICE_CHARS: usize = 400;
 /// Longest id of a request, in characters; a longer one is cut and will match nothing.
-const MAX_ID_CHARS: usize = 200;
-/// Requests without an answer that are remembered, each way (acpx only).
-const MAX_OPEN_REQUESTS: usize = 32;
+pub(super) const MAX_ID_CHARS: usize = 200;
 /// Options of a request for permission that are looked at.
-const MAX_OPTIONS: usize = 32;
+pub(super) const MAX_OPTIONS: usize = 32;
 /// How much of an oversized line is looked at.
 const HEAD_BYTES: usize = 1 << 10;
 
@@ -107,31 +105,10 @@ pub struct StreamReader {
     /// The session whose text counts; none means any.
     session: Option<String>,
     turn: Turn,
-    /// Requests of acpx that wait for the agent, oldest first.
-    called: VecDeque<Called>,
-    /// Requests of the agent that wait for acpx, oldest first.
-    asked: VecDeque<Asked>,
+    /// Requests that wait for an answer; not for source `Agent`.
+    requests: Requests,
     /// The turn that is looked for; source `AcpxWatch` only.
     pub(super) looked_for: Option<LookedFor>,
-}
-
-/// A request of acpx to the agent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Called {
-    id: String,
-    method: String,
-    /// The model that it sets, if it does.
-    model: Option<String>,
-}
-
-/// A request of the agent to acpx.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Asked {
-    id: String,
-    /// What a permission is asked for; none when it is something else.
-    permission: Option<String>,
-    /// The options' ids and kinds.
-    options: Vec<(String, String)>,
 }
 
 impl StreamReader {
@@ -142,8 +119,7 @@ impl StreamReader {
             replaying: false,
             session: None,
             turn: Turn::default(),
-            called: VecDeque::new(),
-            asked: VecDeque::new(),
+            requests: Requests::default(),
             looked_for: None,
         }
     }
@@ -199,6 +175,11 @@ impl StreamReader {
         self.turn.prompt_sent
     }
 
+    /// Whether acpx made a session in this turn, because it could resume none. Only for acpx.
+    pub fn session_made(&self) -> bool {
+        self.turn.session_made
+    }
+
     /// Whether the agent marked the turn as broken although it may end it with `end_turn` (codex-acp:
     /// `session_info_update._meta.codex.threadStatus.type = "systemError"`). The final text then is the error.
     pub fn broken(&self) -> bool {
@@ -242,7 +223,7 @@ impl StreamReader {
         if self.source == Source::Acpx && head.contains("\"method\":\"session/prompt\"") {
             // Our own prompt, told back to us.
             let id = head.split("\"id\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
-            self.called(id.unwrap_or_default().trim_matches('"'), "session/prompt", None);
+            self.requests.called(id.unwrap_or_default().trim_matches('"'), "session/prompt", None);
             self.turn.prompt_sent = true;
             return vec![Seen::PromptSent];
         }
@@ -276,9 +257,9 @@ impl StreamReader {
 
     fn request(&mut self, method: &str, id: &RawValue, params: Option<&RawValue>) -> Vec<Seen> {
         let method = cut(method, MAX_ID_CHARS);
-        if self.source != Source::Agent && is_called_by_client(&method) {
-            let model = model_set(&method, params);
-            self.called(&id_text(id), &method, model);
+        if self.source != Source::Agent && requests::is_called_by_client(&method) {
+            let model = requests::model_set(&method, params);
+            self.requests.called(&id_text(id), &method, model);
             match method.as_str() {
                 "session/load" => self.replaying = true,
                 "session/prompt" => {
@@ -296,38 +277,13 @@ impl StreamReader {
         // A question means that the agent is at work, also when its history is told again.
         self.turn.work();
         if self.source != Source::Agent {
-            self.asked(id, &method, params);
+            self.requests.asked(id, &method, params);
             return vec![];
         }
         let Ok(id) = serde_json::from_str::<Value>(id.get()) else {
             return self.notice("a request without a usable id");
         };
         vec![Seen::Request { id, method, params: whole_or_needed(params) }]
-    }
-
-    fn called(&mut self, id: &str, method: &str, model: Option<String>) {
-        if self.called.len() >= MAX_OPEN_REQUESTS {
-            self.called.pop_front();
-        }
-        self.called.push_back(Called { id: cut(id, MAX_ID_CHARS), method: method.to_owned(), model });
-    }
-
-    fn asked(&mut self, id: &RawValue, method: &str, params: Option<&RawValue>) {
-        let (mut permission, mut options) = (None, Vec::new());
-        if method == "session/request_permission" {
-            let told: Option<wire::PermissionParams<'_>> = wire::parse(params);
-            let tool: Option<wire::PermissionTool<'_>> = told.as_ref().and_then(|t| wire::parse(t.tool_call));
-            permission = Some(tool.as_ref().map(tools::title_of).unwrap_or_default());
-            options = wire::items(told.and_then(|t| t.options), MAX_OPTIONS)
-                .into_iter()
-                .filter_map(|o| wire::parse::<wire::PermissionOption<'_>>(Some(o)))
-                .filter_map(|o| Some((word(o.option_id, 80)?, word(o.kind, 40).unwrap_or_default())))
-                .collect();
-        }
-        if self.asked.len() >= MAX_OPEN_REQUESTS {
-            self.asked.pop_front();
-        }
-        self.asked.push_back(Asked { id: id_text(id), permission, options });
     }
 
     fn response(&mut self, id: Option<&RawValue>, outcome: Result<Option<&RawValue>, &RawValue>) -> Vec<Seen> {
@@ -338,16 +294,18 @@ impl StreamReader {
             (Source::Agent, Some(name)) => (name, None),
             // acpx ends its output with a record of its own when the agent gave no answer.
             (Source::Acpx | Source::AcpxWatch, None) => (ACPX_RECORD.to_owned(), None),
-            (Source::Acpx | Source::AcpxWatch, Some(name)) => match self.settle(&name, &outcome) {
+            (Source::Acpx | Source::AcpxWatch, Some(name)) => match self.requests.settle(&name, &outcome) {
                 Settled::Called(c) => (c.method, c.model),
                 Settled::Asked(seen) => return seen,
-                Settled::Unknown if is_acpx_own(&outcome) => (ACPX_RECORD.to_owned(), None),
-                Settled::Unknown if stop_reason(&outcome) => ("session/prompt".to_owned(), None),
+                Settled::Unknown if requests::is_acpx_own(&outcome) => (ACPX_RECORD.to_owned(), None),
+                Settled::Unknown if requests::stop_reason(&outcome) => ("session/prompt".to_owned(), None),
                 Settled::Unknown => return vec![],
             },
         };
-        if id == "session/load" {
-            self.replaying = false;
+        match id.as_str() {
+            "session/load" => self.replaying = false,
+            "session/new" if self.source != Source::Agent => self.turn.session_made = outcome.is_ok(),
+            _ => {}
         }
         let outcome = match outcome {
             Ok(result) => {
@@ -365,38 +323,6 @@ impl StreamReader {
             }
         };
         vec![Seen::Response { id, outcome }]
-    }
-
-    /// Whose request `id` answers. Both sides count from 0, so an id may stand on both lists: then the agent's
-    /// question, which was asked inside the prompt, is answered first, unless the answer has the form of the other.
-    fn settle(&mut self, id: &str, outcome: &Result<Option<&RawValue>, RpcError>) -> Settled {
-        let called = self.called.iter().position(|c| c.id == id);
-        let asked = self.asked.iter().position(|a| a.id == id);
-        let take_called = match (called, asked) {
-            (Some(_), Some(_)) => stop_reason(outcome) || is_acpx_own(outcome),
-            (Some(_), None) => true,
-            _ => false,
-        };
-        if take_called {
-            return called.and_then(|at| self.called.remove(at)).map_or(Settled::Unknown, Settled::Called);
-        }
-        let Some(asked) = asked.and_then(|at| self.asked.remove(at)) else { return Settled::Unknown };
-        let Some(title) = asked.permission else { return Settled::Asked(vec![]) };
-        let answer: Option<wire::PermissionAnswer<'_>> = outcome.as_ref().ok().and_then(|r| wire::parse(*r));
-        let chosen: Option<wire::PermissionOutcome<'_>> = answer.and_then(|a| wire::parse(a.outcome));
-        let option = chosen
-            .as_ref()
-            .and_then(|c| word(c.option_id, 80))
-            .and_then(|o| asked.options.into_iter().find(|(id, _)| *id == o))
-            .map(|(_, kind)| kind);
-        let selected = chosen.as_ref().is_some_and(|c| wire::text(c.outcome).is_some_and(|o| o == "selected"));
-        let decision = match &option {
-            Some(kind) if selected && kind.starts_with("allow") => "allowed",
-            _ if selected => "refused",
-            _ => "cancelled",
-        };
-        let decision = decision.to_owned();
-        Settled::Asked(vec![Seen::Activity(Activity::Permission { title, decision, option })])
     }
 
     fn update(&mut self, params: Option<&RawValue>) -> Vec<Seen> {
@@ -498,59 +424,10 @@ fn or_nothing(seen: Vec<Seen>) -> Vec<Seen> {
     if seen.is_empty() { vec![Seen::Nothing] } else { seen }
 }
 
-/// Whose request was answered.
-enum Settled {
-    Called(Called),
-    Asked(Vec<Seen>),
-    Unknown,
-}
-
-/// Methods that a client calls; every other is the agent's.
-fn is_called_by_client(method: &str) -> bool {
-    match method.split_once('/') {
-        None => true,
-        Some(("session", verb)) => !matches!(verb, "update" | "request_permission"),
-        Some(_) => false,
-    }
-}
-
-/// The model that a request sets, if it does.
-fn model_set(method: &str, params: Option<&RawValue>) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Setting<'a> {
-        #[serde(borrow)]
-        config_id: Option<&'a RawValue>,
-        #[serde(borrow)]
-        value: Option<&'a RawValue>,
-        #[serde(borrow)]
-        model_id: Option<&'a RawValue>,
-    }
-    if !matches!(method, "session/set_config_option" | "session/set_model") {
-        return None;
-    }
-    let setting: Setting<'_> = wire::parse(params)?;
-    match wire::text(setting.config_id) {
-        Some(id) if id.contains("model") => word(setting.value, MAX_ID_CHARS),
-        Some(_) => None,
-        None => word(setting.model_id, MAX_ID_CHARS),
-    }
-}
-
 /// codex-acp's remarks of its own stand in one piece each, belong to no message, and begin in one of these ways.
 fn is_marked_warning(text: &str) -> bool {
     let begins = ["Warning: ", "Config warning: ", "*Context compacted "].iter().any(|w| text.starts_with(w));
     begins && text.ends_with("\n\n")
-}
-
-fn stop_reason(outcome: &Result<Option<&RawValue>, RpcError>) -> bool {
-    let Ok(result) = outcome else { return false };
-    wire::parse::<wire::Answer<'_>>(*result).is_some_and(|a| a.stop_reason.is_some())
-}
-
-fn is_acpx_own(outcome: &Result<Option<&RawValue>, RpcError>) -> bool {
-    let Err(error) = outcome else { return false };
-    error.data.as_ref().is_some_and(|d| d.get("acpxCode").is_some())
 }
 
 fn rpc_error(raw: &RawValue) -> RpcError {
@@ -608,11 +485,11 @@ fn whole_or_needed(params: Option<&RawValue>) -> Value {
 }
 
 /// A request's id as text: strings as they are, numbers in digits.
-fn id_text(raw: &RawValue) -> String {
+pub(super) fn id_text(raw: &RawValue) -> String {
     let text = wire::text(Some(raw)).unwrap_or(Cow::Borrowed(raw.get()));
     cut(&text, MAX_ID_CHARS)
 }
 
-fn cut(text: &str, max_chars: usize) -> String {
+pub(super) fn cut(text: &str, max_chars: usize) -> String {
     text.chars().take(max_chars).collect()
 }

@@ -385,7 +385,7 @@ proptest! {
 #[test]
 fn the_state_stays_small_whatever_comes() {
     let mut r = StreamReader::new(Source::Acpx);
-    let long = "😀".repeat(3000);
+    let long = "😀".repeat(500);
     for i in 0..60 {
         r.feed(say(&long).as_bytes());
         r.feed(piece(&format!("{i}{long}"), &long, &long).as_bytes());

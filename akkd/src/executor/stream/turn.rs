@@ -30,6 +30,8 @@ pub(super) struct Turn {
     pub(super) activity: bool,
     /// Whether acpx handed the prompt to the agent.
     pub(super) prompt_sent: bool,
+    /// Whether acpx made a session.
+    pub(super) session_made: bool,
     /// Whether anything but text came.
     worked: bool,
     /// Tokens, as the answer to the prompt told them.

@@ -1,18 +1,25 @@
 //! Stand-ins for the rest of akkd in this room's tests.
 
-use super::ledger::{LaunchLedger, LedgerError, LedgerFuture};
+mod house;
+
+pub(in crate::executor) use house::{House, ended};
+
+use crate::executor::ledger::{LaunchLedger, LedgerError, LedgerFuture};
 use crate::store::{Checkpoint, LaunchRow, LaunchState, PromptFate, PromptRow};
 use akk_proto::{ConversationId, LaunchId, TurnId};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// A store in memory: survives the executors of a test, as a database survives akkd.
-pub(super) struct MemoryLedger {
+pub(in crate::executor) struct MemoryLedger {
     launches: Mutex<BTreeMap<LaunchId, LaunchRow>>,
     prompts: Arc<Mutex<Vec<PromptRow>>>,
     refusal: Mutex<Option<String>>,
+    /// Whether `finishing` is recorded and never answered, as if akkd died there.
+    die_after_finishing: AtomicBool,
     /// Whether prompt records wait, and how many do.
     hold: watch::Sender<bool>,
     held: watch::Sender<usize>,
@@ -24,6 +31,7 @@ impl Default for MemoryLedger {
             launches: Mutex::default(),
             prompts: Arc::default(),
             refusal: Mutex::default(),
+            die_after_finishing: AtomicBool::new(false),
             hold: watch::Sender::new(false),
             held: watch::Sender::new(0),
         }
@@ -32,34 +40,39 @@ impl Default for MemoryLedger {
 
 impl MemoryLedger {
     /// From now on nothing can be recorded.
-    pub(super) fn refuse(&self, why: &str) {
+    pub(in crate::executor) fn refuse(&self, why: &str) {
         *self.refusal.lock().unwrap() = Some(why.to_owned());
     }
 
     /// From now on `finishing` is not recorded until [`release_prompts`](Self::release_prompts).
-    pub(super) fn hold_prompts(&self) {
+    pub(in crate::executor) fn hold_prompts(&self) {
         self.hold.send_replace(true);
     }
 
-    pub(super) fn release_prompts(&self) {
+    /// From now on the record of `finishing` is the last that akkd does with a prompt.
+    pub(in crate::executor) fn die_after_finishing(&self, die: bool) {
+        self.die_after_finishing.store(die, Ordering::SeqCst);
+    }
+
+    pub(in crate::executor) fn release_prompts(&self) {
         self.hold.send_replace(false);
     }
 
-    pub(super) async fn wait_for_held_prompt(&self) {
+    pub(in crate::executor) async fn wait_for_held_prompt(&self) {
         self.held.subscribe().wait_for(|n| *n > 0).await.unwrap();
     }
 
     /// Every record of a prompt, in order.
-    pub(super) fn fates(&self) -> Vec<PromptFate> {
+    pub(in crate::executor) fn fates(&self) -> Vec<PromptFate> {
         self.prompts.lock().unwrap().iter().map(|p| p.fate).collect()
     }
 
-    pub(super) fn rows(&self) -> Vec<LaunchRow> {
+    pub(in crate::executor) fn rows(&self) -> Vec<LaunchRow> {
         self.launches.lock().unwrap().values().cloned().collect()
     }
 
     /// Puts a row as if it had been left by a former akkd.
-    pub(super) fn leave_launch(&self, row: LaunchRow) {
+    pub(in crate::executor) fn leave_launch(&self, row: LaunchRow) {
         self.launches.lock().unwrap().insert(row.launch_id.clone(), row);
     }
 
@@ -77,7 +90,7 @@ impl MemoryLedger {
         self.refusal.lock().unwrap().clone().map(LedgerError)
     }
 
-    pub(super) fn take_checkpoint(&self, c: &Checkpoint) {
+    pub(in crate::executor) fn take_checkpoint(&self, c: &Checkpoint) {
         if let Some(row) = self.launches.lock().unwrap().get_mut(&c.launch_id) {
             (row.offset, row.reader) = (c.offset, c.reader.clone());
         }
@@ -117,6 +130,7 @@ impl LaunchLedger for MemoryLedger {
     fn prompt_put(&self, row: PromptRow) -> LedgerFuture<()> {
         let (refused, prompts) = (self.refused(), Arc::clone(&self.prompts));
         let (mut hold, held) = (self.hold.subscribe(), self.held.clone());
+        let die = self.die_after_finishing.load(Ordering::SeqCst);
         Box::pin(async move {
             if row.fate == PromptFate::Finishing && *hold.borrow_and_update() {
                 held.send_modify(|n| *n += 1);
@@ -126,7 +140,12 @@ impl LaunchLedger for MemoryLedger {
             if let Some(error) = refused {
                 return Err(error);
             }
+            let die = die && row.fate == PromptFate::Finishing;
             prompts.lock().unwrap().push(row);
+            if die {
+                held.send_modify(|n| *n += 1);
+                return std::future::pending().await;
+            }
             Ok(())
         })
     }
