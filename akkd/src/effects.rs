@@ -64,18 +64,21 @@ impl Effects {
             Ok(order) => self.executors.start_turn(order),
             Err(error) => {
                 tracing::error!(%id, %turn_id, %error, "a turn cannot be started");
-                let how = How::CannotStart { reason: error.message };
-                let report = ExecutorReport::TurnEnded { turn_id: turn_id.clone(), ended: Box::new(Ended::bare(how)) };
-                // Off this task: the conversation may be waiting for room in the channel that this task empties.
-                let conversations = self.conversations.clone();
-                let id = id.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = conversations.executor_report(&id, report, None).await {
-                        tracing::error!(%id, %error, "a turn that cannot be started could not be ended");
-                    }
-                });
+                self.end_turn(id, turn_id, How::CannotStart { reason: error.message });
             }
         }
+    }
+
+    fn end_turn(&self, id: &ConversationId, turn_id: &TurnId, how: How) {
+        let report = ExecutorReport::TurnEnded { turn_id: turn_id.clone(), ended: Box::new(Ended::bare(how)) };
+        // Off this task: the conversation may be waiting for room in the channel that this task empties.
+        let conversations = self.conversations.clone();
+        let id = id.clone();
+        tokio::spawn(async move {
+            if let Err(error) = conversations.executor_report(&id, report, None).await {
+                tracing::error!(%id, %error, "a turn that cannot be started could not be ended");
+            }
+        });
     }
 
     fn order(&self, state: &Conversation, turn_id: &TurnId) -> Result<TurnOrder, Failure> {
@@ -119,12 +122,14 @@ impl Effects {
             match self.conversations.state(&id).await {
                 Ok(state) => {
                     let Some(open) = &state.open_turn else { continue };
-                    let cancelling =
-                        matches!(state.phase, Phase::Cancelling { .. } | Phase::Failed { hard_stop: true, .. });
+                    let cancelling = is_being_stopped(&state);
                     match self.order(&state, &open.turn_id) {
                         Ok(order) => turns.push(RecoveredTurn { order, cancelling }),
                         // Its agent is not configured any more: the turn ends, truthfully.
-                        Err(_) => self.start_turn(&id, &open.turn_id.clone()).await,
+                        Err(error) if open.prompted => {
+                            self.end_turn(&id, &open.turn_id, How::Failed { reason: error.message });
+                        }
+                        Err(_) => self.start_turn(&id, &open.turn_id).await,
                     }
                 }
                 // One conversation that cannot be read harms nobody else.
@@ -135,11 +140,25 @@ impl Effects {
         self.executors.recover(turns).await;
         for launch in live {
             let id = launch.conversation_id;
-            if self.conversations.state(&id).await.is_ok_and(|s| s.phase.is_terminal()) {
+            let needs_no_agent = match self.conversations.state(&id).await {
+                Ok(state) => state.phase.is_terminal(),
+                // It was deleted while a process of it could not be ended.
+                Err(error) => error.kind == ErrorKind::NotFound,
+            };
+            if needs_no_agent {
                 self.executors.release(id, "conversation closed".to_owned());
             }
         }
         Ok(())
+    }
+}
+
+/// Whether its open turn was to be stopped: the order may have been lost with a former akkd.
+fn is_being_stopped(state: &Conversation) -> bool {
+    match state.phase {
+        Phase::Cancelling { .. } | Phase::Failed { hard_stop: true, .. } => true,
+        Phase::Stalled { .. } => state.settings.stop_on_timeout,
+        _ => false,
     }
 }
 
@@ -157,7 +176,10 @@ impl ReportSink for ToConversations {
         async move {
             match conversations.executor_report(&conversation, report, checkpoint).await {
                 Ok(_) => Ok(()),
-                Err(e) if e.kind == ErrorKind::Storage => Err(ReportError::Storage(e.message)),
+                // What was not judged is said again: a turn whose end is forgotten would never end.
+                Err(e) if matches!(e.kind, ErrorKind::Storage | ErrorKind::Stopping | ErrorKind::Internal) => {
+                    Err(ReportError::Storage(e.message))
+                }
                 Err(e) => Err(ReportError::Refused(e.message)),
             }
         }
@@ -218,5 +240,35 @@ impl Prompts {
             Ok(None) => Err(format!("the message {message_id} is not in the history")),
             Err(e) => Err(e.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::testing::{House, created, normal};
+
+    #[tokio::test]
+    async fn a_silent_turn_that_was_to_be_stopped_is_stopped_by_the_next_akkd() {
+        let house = House::new();
+        let mut c = created(1);
+        c.stop_on_timeout = true;
+        let id = house.begin(c).await;
+        assert!(!is_being_stopped(&house.conversations.state(&id).await.unwrap()));
+        let turn_id = house.open_turn(&id).await;
+        let silent = ExecutorReport::Inactive { turn_id, minutes: 60 };
+        house.conversations.executor_report(&id, silent, None).await.unwrap();
+        assert!(is_being_stopped(&house.conversations.state(&id).await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_report_that_comes_while_akkd_stops_is_not_taken_for_refused() {
+        let house = House::new();
+        let id = house.begin(created(1)).await;
+        let turn_id = house.open_turn(&id).await;
+        house.store.close().await;
+        let report = ExecutorReport::TurnEnded { turn_id, ended: Box::new(Ended::bare(normal())) };
+        let answer = ToConversations(house.conversations.clone()).report(id, report, None).await;
+        assert!(matches!(answer, Err(ReportError::Storage(_))), "{answer:?}");
     }
 }

@@ -94,7 +94,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         config: config.clone(),
         clock: clock.clone(),
     };
-    tasks.spawn(runner.run(quit.clone()));
+    let deliveries = tokio::spawn(runner.run(quit.clone()));
     tasks.spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
 
     let control = Control {
@@ -139,6 +139,9 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         // The socket files are removed while the lock is still held.
         let _ = kept.await;
         executors.shutdown(asked == StopAsked::EndAgents).await;
+        quit.cancel();
+        // It needs the store to note what arrived, and ends by itself.
+        let _ = deliveries.await;
     };
     // A second signal gives up what still waits; everything that was answered is durable already.
     let _ = hurry.run_until_cancelled(wind_up).await;

@@ -18,5 +18,11 @@ pub const MAX_QUEUED_MESSAGES: usize = 100;
 pub const MAX_UNDELIVERED: u64 = 1000;
 /// Longest label, in characters.
 pub const MAX_LABEL_CHARS: usize = 200;
+/// Longest model, session name, session key of an orchestrator, or proxy address, in characters.
+pub const MAX_NAME_CHARS: usize = 500;
+/// Longest words to search for, in characters.
+pub const MAX_SEARCH_CHARS: usize = 1000;
+/// Names of events in one subscription at most.
+pub const MAX_KINDS: usize = 100;
 /// Conversations, events or hits in one page at most.
 pub const MAX_PAGE: u32 = 1000;

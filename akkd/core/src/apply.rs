@@ -265,6 +265,8 @@ fn from_agent(next: &mut Conversation, ts: Timestamp, m: &Message) {
         MessageType::Done => Some(Phase::Idle { since: ts }),
         MessageType::Error => Some(Phase::Failed { reason: redact::preview(&m.body, 500), hard_stop: false }),
         MessageType::Blocked => Some(Phase::WaitingForOpenclaw { blocked: true }),
+        // Also one that says that it needs no answer: the agent asked, and its turn ends with that.
+        MessageType::Question => Some(Phase::WaitingForOpenclaw { blocked: false }),
         _ if m.requires_response => Some(Phase::WaitingForOpenclaw { blocked: false }),
         _ if next.phase == Phase::Created => Some(Phase::Running),
         // Silence was the reason, and it is over: the agent has the ball again.
@@ -310,7 +312,9 @@ fn is_old_news(state: &Conversation, m: &Message) -> bool {
         && state
             .last_turn
             .as_ref()
-            .is_some_and(|t| m.turn_id.as_ref().is_none_or(|id| *id == t.turn_id) && t.settled_by.is_some())
+            .filter(|t| m.turn_id.as_ref().is_none_or(|id| *id == t.turn_id))
+            .and_then(|t| t.settled_by.as_ref())
+            .is_some_and(|s| s.kind == MessageType::Done)
 }
 
 fn message_sent(next: &mut Conversation, id: &MessageId, round: u32, body: &EventBody) -> Result<(), Refused> {
@@ -344,6 +348,9 @@ fn turn_started(
         return Err(impossible(body, "its number does not follow"));
     }
     next.turns += 1;
+    // The same words in a later turn are a new report, also when the turn repeats a message that was sent before.
+    next.heard.iter_mut().for_each(|h| h.content = None);
+    next.session_reached = None;
     next.open_turn = Some(OpenTurn {
         turn_id: start.turn_id.clone(),
         started_at: ts,

@@ -26,7 +26,7 @@ pub struct Conversation {
     pub announced: BudgetLevel,
     /// The agent's own id of its session, once known; none again after recovery began.
     pub native_session: Option<String>,
-    /// How the session was last reached.
+    /// How the session was reached for the open turn, or else the last one; none while it was not.
     pub session_reached: Option<SessionReached>,
     /// Whether the agent session has seen the bootstrap and the task.
     pub bootstrapped: bool,

@@ -121,7 +121,26 @@ fn from_object(mut object: Map<String, Value>) -> Result<Report, Failure> {
         _ => None,
     };
     metadata.extend(object);
+    metadata.values_mut().for_each(flatten);
     Ok(Report { kind, from, to, requires_response, body, named, conversation, metadata })
+}
+
+/// How deep the values of metadata may be nested. JSON readers stop at some depth (ours at 128), and a report is read
+/// again as a part of its event: what could be read once must be readable ever after.
+const MAX_DEPTH: usize = 32;
+
+/// Keeps what is nested too deep as JSON text.
+fn flatten(value: &mut Value) {
+    fn is_deep(value: &Value, left: usize) -> bool {
+        match value {
+            Value::Array(a) => left == 0 || a.iter().any(|v| is_deep(v, left - 1)),
+            Value::Object(o) => left == 0 || o.values().any(|v| is_deep(v, left - 1)),
+            _ => false,
+        }
+    }
+    if is_deep(value, MAX_DEPTH) {
+        *value = Value::String(value.to_string());
+    }
 }
 
 fn check_round(round: Option<&Value>) -> Result<(), Failure> {
@@ -167,21 +186,33 @@ fn in_fence(text: &str) -> Option<Map<String, Value>> {
     })
 }
 
-/// How many opening braces are tried: text full of braces must not cost more than a few passes.
-const MAX_CANDIDATES: usize = 64;
+/// Bytes that are read in search of an object: text full of braces must not cost more than some passes.
+const SEARCH_BYTES: usize = 16 * MAX_CALLBACK_MESSAGE_BYTES;
+/// What one try costs at least.
+const TRY_BYTES: usize = 64;
 
 fn first_balanced(text: &str) -> Option<Map<String, Value>> {
+    let mut left = SEARCH_BYTES;
     let mut from = 0;
-    for _ in 0..MAX_CANDIDATES {
+    while left > 0 {
         let start = from + text.get(from..)?.find('{')?;
+        let rest = &text[start..];
         // The streaming reader stops where the first value ends: that is the balanced object, strings respected.
-        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Map<String, Value>>();
-        if let Some(Ok(map)) = values.next() {
-            return Some(map);
+        match serde_json::Deserializer::from_str(rest).into_iter::<Map<String, Value>>().next()? {
+            Ok(map) => return Some(map),
+            Err(error) => left = left.saturating_sub(read_until(rest, &error).max(TRY_BYTES)),
         }
         from = start + 1;
     }
     None
+}
+
+/// Bytes of `text` that were read before `error`.
+fn read_until(text: &str, error: &serde_json::Error) -> usize {
+    if error.is_eof() {
+        return text.len();
+    }
+    text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>() + error.column()
 }
 
 /// What identifies a repeat of this report.
@@ -270,6 +301,40 @@ mod tests {
     fn a_brace_inside_a_string_does_not_end_the_object() {
         let r = read(r#"x {"type":"progress","body":"a } b { c \" }"} y"#).unwrap();
         assert_eq!(r.body, "a } b { c \" }");
+    }
+
+    #[test]
+    fn a_report_behind_much_text_with_braces_is_found() {
+        let text = format!("{} {{\"type\":\"done\",\"body\":\"ok\"}}", "fn main() { if x { y() } }\n".repeat(500));
+        assert_eq!(read(&text).unwrap().body, "ok");
+    }
+
+    #[test]
+    fn hostile_text_is_given_up_instead_of_being_read_again_from_each_brace() {
+        for piece in ["{", "{\"", "{\"a\":", "{\"a\":[", "{\n", "{\"a\":\"", "```{", "```\n{\"a\":"] {
+            let text = piece.repeat(MAX_CALLBACK_MESSAGE_BYTES / piece.len());
+            assert!(read(&text).is_err(), "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_report_that_could_be_read_can_be_read_again_from_its_event() {
+        let deep = format!("{}1{}", "[".repeat(125), "]".repeat(125));
+        for text in [
+            format!(r#"{{"type":"done","body":"x","extra":{deep}}}"#),
+            format!(r#"{{"type":"done","body":{deep}}}"#),
+            format!(r#"{{"type":"done","body":"x","metadata":{{"k":{deep}}}}}"#),
+        ] {
+            let report = read(&text).unwrap();
+            let mut stored = Value::Object(report.metadata.clone());
+            for _ in 0..20 {
+                stored = serde_json::json!({ "within": stored });
+            }
+            let back: Value = serde_json::from_str(&stored.to_string()).unwrap();
+            assert_eq!(back, stored);
+        }
+        let kept = read(r#"{"type":"done","body":"x","extra":{"a":[1,{"b":2}]}}"#).unwrap().metadata;
+        assert_eq!(kept["extra"], serde_json::json!({"a":[1,{"b":2}]}), "what is not deep stays as it is");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) fn message(state: &Conversation, m: &Message, effects: &mut Vec<Effec
         MessageType::Task | MessageType::Answer | MessageType::Control => false,
     };
     if wakes {
-        let needs_answer = m.requires_response || m.kind == MessageType::Blocked;
+        let needs_answer = m.requires_response || matches!(m.kind, MessageType::Blocked | MessageType::Question);
         let body = row(state, m.id.clone(), m.kind.as_str(), needs_answer, m.round, m.ts, m.body.clone());
         push(state, body, effects);
     }
@@ -65,6 +65,10 @@ pub(crate) fn budget(state: &Conversation, ts: Timestamp, level: BudgetLevel, ef
         BudgetLevel::HardStop => format!(
             "The hard limit is reached: {used} of {} rounds are used. The turn is stopped. Send with a higher hard \
              limit to go on.",
+            state.settings.hard_limit
+        ),
+        _ if state.budget_level() == BudgetLevel::HardStop => format!(
+            "The last round is used: {used} of {}. Send with a higher hard limit to go on.",
             state.settings.hard_limit
         ),
         _ => format!(

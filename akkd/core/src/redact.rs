@@ -17,12 +17,23 @@ struct Rule {
 }
 
 static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    let key = r"(?:[A-Za-z0-9_.-]*(?:authorization|api[_-]?key|access[_-]?key|private[_-]?key|token|secret|password|passwd|[_-]proxy|proxy))";
-    let value = r#"(?:\\"(?:[^"\\]|\\[^"])*\\"|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:Bearer|Basic|token)\s+[^\s"',;]+|(?:\[redacted\]|[^\s"',;}\]])+)"#;
+    let key = r"(?:[A-Za-z0-9_.-]*(?:authorization|api[ _-]?key|access[_-]?key|private[_-]?key|token|secret|password|passwd|passphrase|[_-]proxy|proxy)(?:[_-]?(?:key|value))?)";
+    // A value without its closing quote was cut: all of it counts.
+    let quoted = r#"\\+"(?:[^"\\]|\\+[^"\\])*(?:\\+"|\z)|"(?:[^"\\]|\\.)*(?:"|\z)|'(?:[^'\\]|\\.)*'"#;
+    let value = format!(
+        r#"(?:{quoted}|(?:Bearer|Basic|Digest|Negotiate|ApiKey|token)\s+[^\s"',;]+|(?:\[redacted\]|[^\s"',;}}\]])+)"#
+    );
     [
-        (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)".to_owned(), 0, 0),
-        (r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@:]*:[^\s/@]*(@)".to_owned(), 1, 2),
-        (format!(r#"(?i)((?:\\?["'])?{key}(?:\\?["'])?\s*[:=]\s*){value}()"#), 1, 2),
+        (
+            r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\z)"
+                .to_owned(),
+            0,
+            0,
+        ),
+        // The end of a key whose beginning was cut off.
+        (r"[A-Za-z0-9+/=\s\\]+-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----".to_owned(), 0, 0),
+        (r#"([A-Za-z][A-Za-z0-9+.-]*:(?:\\?/){2})[^\s/@:]*:[^\s/"']*(@)"#.to_owned(), 1, 2),
+        (format!(r#"(?i)((?:\\*["'])?{key}(?:\\*["'])?\s*[:=]{{1,3}}>?\s*){value}()"#), 1, 2),
         (format!(r"(?i)(--?{key}\s+){value}()"), 1, 2),
         (r"(?i)(\bBearer\s+)[A-Za-z0-9._~+/=-]{4,}()".to_owned(), 1, 2),
         (r"\bsk-[A-Za-z0-9_-]{8,}".to_owned(), 0, 0),
@@ -35,6 +46,17 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     .collect()
 });
 
+/// Prose such as `token: the next word` is no secret: after a blank, a word of small letters alone. Passwords may be such
+/// words, so only the keys whose values are made by machines count.
+fn is_prose(before: &str, found: &str) -> bool {
+    let value = &found[before.len()..];
+    let key = before.trim_end_matches([':', ' ']).to_ascii_lowercase();
+    before.ends_with(": ")
+        && (key.ends_with("token") || key.ends_with("proxy"))
+        && value.len() < 16
+        && value.bytes().all(|b| b.is_ascii_lowercase())
+}
+
 /// `text` with every recognised secret replaced by [`REDACTED`].
 pub fn redact(text: &str) -> String {
     let mut out = text.to_owned();
@@ -42,14 +64,13 @@ pub fn redact(text: &str) -> String {
         if !rule.pattern.is_match(&out) {
             continue;
         }
-        let kept = |c: &Captures<'_>, group: usize| match group {
-            0 => String::new(),
-            g => c.get(g).map_or_else(String::new, |m| m.as_str().to_owned()),
+        let group = |c: &Captures<'_>, g: usize| c.get(g).map_or_else(String::new, |m| m.as_str().to_owned());
+        let kept = |c: &Captures<'_>, g: usize| if g == 0 { String::new() } else { group(c, g) };
+        let replacement = |c: &Captures<'_>| {
+            let (before, found) = (kept(c, rule.before), group(c, 0));
+            if is_prose(&before, &found) { found } else { format!("{before}{REDACTED}{}", kept(c, rule.after)) }
         };
-        out = rule
-            .pattern
-            .replace_all(&out, |c: &Captures<'_>| format!("{}{REDACTED}{}", kept(c, rule.before), kept(c, rule.after)))
-            .into_owned();
+        out = rule.pattern.replace_all(&out, replacement).into_owned();
     }
     out
 }
@@ -76,7 +97,7 @@ mod tests {
 
     #[test]
     fn every_rule_of_the_table_compiles() {
-        assert_eq!(RULES.len(), 8);
+        assert_eq!(RULES.len(), 9);
     }
 
     #[test]
@@ -95,6 +116,21 @@ mod tests {
             ("ALL_PROXY=socks5://a:b@h:1", "ALL_PROXY=[redacted]"),
             ("-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\nrest", "[redacted]\nrest"),
             ("password: 'a b' c", "password: [redacted] c"),
+            ("Authorization: Basic dXNlcjpwdw== x", "Authorization: [redacted] x"),
+            ("Proxy-Authorization: Negotiate YIIabc", "Proxy-Authorization: [redacted]"),
+            ("GET /x?password=hunter2 HTTP/1.1", "GET /x?password=[redacted] HTTP/1.1"),
+            (r#"password := "hunter2""#, "password := [redacted]"),
+            ("'password' => 'hunter2',", "'password' => [redacted],"),
+            ("DJANGO_SECRET_KEY=abc def", "DJANGO_SECRET_KEY=[redacted] def"),
+            ("API key: abc123", "API key: [redacted]"),
+            ("token: abc123", "token: [redacted]"),
+            ("password: hunter", "password: [redacted]"),
+            (r#"{"password":"cut off here"#, r#"{"password":[redacted]"#),
+            (r#"{\\\"token\\\":\\\"abc\\\",1}"#, r#"{\\\"token\\\":[redacted],1}"#),
+            (r"https:\/\/me:pw@host\/x", r"https:\/\/[redacted]@host\/x"),
+            ("https://me:p@ss@host/x", "https://[redacted]@host/x"),
+            (r#""-----BEGIN PRIVATE KEY-----\nMIIE\nabc\n-----END PRIVATE KEY-----\n""#, r#""[redacted]\n""#),
+            ("MIIEabc\nQkJCQg==\n-----END PRIVATE KEY-----\nrest", "[redacted]\nrest"),
         ] {
             assert_eq!(redact(text), expected, "{text}");
         }
@@ -108,6 +144,10 @@ mod tests {
             "the secretary said: hello",
             "see https://host/a:b",
             "sk-1",
+            "unexpected token: the parser stopped",
+            "no proxy: going on without one",
+            "https://host:80/x and me@host",
+            r#"{"url":"https://host:80","mail":"me@host"}"#,
         ] {
             assert_eq!(redact(text), text);
         }

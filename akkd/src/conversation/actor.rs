@@ -64,8 +64,8 @@ pub(super) async fn run(shared: Arc<Shared>, id: ConversationId, mut inbox: mpsc
             Ok(None) => return,
             Err(_elapsed) => {
                 let mut live = shared.live.lock().unwrap_or_else(PoisonError::into_inner);
-                // Senders get their mailbox under this lock, so an empty inbox now stays without takers.
-                if inbox.is_empty() {
+                // Senders get their mailbox under this lock: where the registry's is the only one, nobody is about to send.
+                if inbox.is_empty() && inbox.sender_strong_count() == 1 {
                     inbox.close();
                     live.remove(&id);
                     return;
@@ -94,8 +94,10 @@ async fn handle(
     if let Some(call) = &call
         && let Some(found) = shared.store.find_request(&call.request_id).await?
     {
-        return answer_again(shared, loaded.as_ref(), call, found).await;
+        let begins = matches!(work, Work::Begin { .. });
+        return answer_again(shared, loaded.as_ref(), call, found, (!begins).then_some(id)).await;
     }
+    let begins = matches!(work, Work::Begin { .. });
     let decision = match (&*loaded, work) {
         (None, Work::Begin { created, request }) => decide::begin(*created, &request, &shared.given())?,
         (Some(l), Work::Input(input)) => decide::decide(&l.state, &input, &shared.given())?,
@@ -115,7 +117,7 @@ async fn handle(
             return Err(Failure::new(ErrorKind::Internal, format!("{id} exists already"), "Try again."));
         }
     };
-    commit(shared, id, loaded, decision, call, checkpoint).await
+    commit(shared, id, loaded, decision, call, checkpoint, begins).await
 }
 
 async fn commit(
@@ -125,9 +127,11 @@ async fn commit(
     decision: Decision,
     call: Option<Request>,
     checkpoint: Option<Checkpoint>,
+    begins: bool,
 ) -> Result<Answer, Failure> {
     let Decision { events, state, effects, said } = decision;
-    if events.is_empty() && checkpoint.is_none() {
+    // A call with a name is noted also when nothing was to be done: its repeat must not do something later.
+    if events.is_empty() && checkpoint.is_none() && call.is_none() {
         ask_for(shared, id, effects).await;
         return Ok(Answer { state, said, repeated: false });
     }
@@ -138,9 +142,11 @@ async fn commit(
         message_id: said.message_id.clone(),
         turn_id: said.turn_id.clone(),
     });
+    let base_seq = loaded.as_ref().map_or(0, |l| l.seq);
+    let seq = base_seq + events.len() as u64;
     let commit = Commit {
         conversation_id: id.clone(),
-        base_seq: loaded.as_ref().map_or(0, |l| l.seq),
+        base_seq,
         events,
         state: state.clone(),
         deliveries: decide::deliveries(&effects),
@@ -156,15 +162,28 @@ async fn commit(
             Ok(Answer { state, said, repeated: false })
         }
         Err(StoreError::RepeatedRequest(found)) => match call {
-            Some(call) => answer_again(shared, loaded.as_ref(), &call, *found).await,
+            Some(call) => answer_again(shared, loaded.as_ref(), &call, *found, (!begins).then_some(id)).await,
             None => Err(Failure::new(ErrorKind::Internal, "a call without a name was repeated", "Try again.")),
         },
         Err(error) => {
-            // What is stored is the truth; the next input reads it again.
+            // What is stored is the truth. After a fault of the disk it may hold this change, with a turn that nobody
+            // would start if its effects were forgotten.
             *loaded = None;
+            if matches!(error, StoreError::Io { .. }) && was_written(shared, id, &state, seq).await {
+                tracing::warn!(%id, %error, "a change was written although the disk failed");
+                shared.timers.set(id, state.idle_deadline());
+                *loaded = Some(Loaded { state: state.clone(), seq });
+                ask_for(shared, id, effects).await;
+                return Ok(Answer { state, said, repeated: false });
+            }
             Err(error.into())
         }
     }
+}
+
+/// Whether the store holds exactly this state. Only this task changes the conversation.
+async fn was_written(shared: &Shared, id: &ConversationId, state: &Conversation, seq: u64) -> bool {
+    matches!(shared.store.load(id).await, Ok(Some((stored, at))) if at == seq && stored == *state)
 }
 
 /// Outbox rows and revocations were part of the transaction; the rest goes on its way now.
@@ -182,11 +201,13 @@ async fn answer_again(
     loaded: Option<&Loaded>,
     call: &Request,
     found: AnsweredRequest,
+    asked_of: Option<&ConversationId>,
 ) -> Result<Answer, Failure> {
-    if found.method != call.method {
+    if found.method != call.method || asked_of.is_some_and(|id| *id != found.conversation_id) {
+        let (id, method, former) = (&call.request_id, &found.method, &found.conversation_id);
         return Err(Failure::new(
             ErrorKind::InvalidParams,
-            format!("request_id {} was used for {} already", call.request_id, found.method),
+            format!("request_id {id} was used for {method} of {former} already"),
             "Use a fresh request_id for each call.",
         ));
     }
@@ -198,4 +219,50 @@ async fn answer_again(
         },
     };
     Ok(Answer { state, said: repeated(found), repeated: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::testing::{House, created, normal};
+
+    fn named() -> Request {
+        Request { request_id: "c1".parse().unwrap(), method: "conversation.cancel" }
+    }
+
+    #[tokio::test]
+    async fn a_repeated_cancel_that_had_nothing_to_do_does_not_stop_a_later_turn() {
+        let house = House::new();
+        let id = house.begin(created(1)).await;
+        house.says(&id, r#"{"type":"done","body":"x"}"#).await;
+        house.ends(&id, normal()).await;
+        let cancel = || house.conversations.ask(&id, Input::Cancel, Some(named()));
+        assert!(cancel().await.unwrap().said.nothing_to_cancel);
+        let send = decide::Send { message: Some("more".into()), ..Default::default() };
+        house.conversations.ask(&id, Input::Send(send), None).await.unwrap();
+        assert!(cancel().await.unwrap().repeated);
+        assert_eq!(house.conversations.state(&id).await.unwrap().status().as_str(), "waiting_for_agent");
+    }
+
+    #[tokio::test]
+    async fn the_name_of_a_call_is_not_taken_for_another_conversation() {
+        let house = House::new();
+        let (one, two) = (house.begin(created(1)).await, house.begin(created(2)).await);
+        let cancel = |id| house.conversations.ask(id, Input::Cancel, Some(named()));
+        cancel(&one).await.unwrap();
+        assert_eq!(cancel(&two).await.unwrap_err().kind, ErrorKind::InvalidParams);
+        assert!(cancel(&one).await.unwrap().repeated);
+    }
+
+    #[tokio::test]
+    async fn after_a_fault_of_the_disk_the_store_says_whether_a_change_was_written() {
+        let house = House::new();
+        let id = house.begin(created(1)).await;
+        let (state, seq) = house.store.load(&id).await.unwrap().unwrap();
+        let shared = &house.conversations.shared;
+        assert!(was_written(shared, &id, &state, seq).await);
+        assert!(!was_written(shared, &id, &state, seq + 1).await);
+        let other = Conversation { rounds_used: 9, ..state };
+        assert!(!was_written(shared, &id, &other, seq).await);
+    }
 }

@@ -5,11 +5,13 @@
 //! memory: its task ends after a minute and the next input loads it again.
 
 mod actor;
+#[cfg(test)]
+pub(crate) mod testing;
 mod timers;
 pub mod view;
 
 pub use actor::{Answer, Request};
-pub use timers::IdleTimers;
+pub use timers::{IdleQueue, IdleTimers};
 
 use crate::clock::Clock;
 use crate::store::{AnsweredRequest, Checkpoint, Store};

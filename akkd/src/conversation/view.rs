@@ -10,7 +10,7 @@ use akk_proto::conversation::{
 pub fn need(state: &Conversation) -> Option<Need> {
     let moves_on = !state.queue.is_empty();
     match &state.phase {
-        Phase::Idle { .. } | Phase::WaitingForOpenclaw { .. } if moves_on => None,
+        Phase::Idle { .. } | Phase::WaitingForOpenclaw { .. } | Phase::Failed { .. } if moves_on => None,
         Phase::WaitingForOpenclaw { blocked: true } => Some(Need::Blocked),
         phase => phase.status().need(),
     }
@@ -117,4 +117,23 @@ fn turn(state: &Conversation) -> Option<TurnView> {
         reason: last.reason.clone(),
         process: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::testing::{House, created};
+    use akk_core::decide::{Input, Send};
+
+    #[tokio::test]
+    async fn nobody_is_needed_where_a_waiting_message_goes_next() {
+        let house = House::new();
+        let id = house.begin(created(1)).await;
+        house.says(&id, r#"{"type":"error","body":"x"}"#).await;
+        assert_eq!(need(&house.conversations.state(&id).await.unwrap()), Some(Need::Failed));
+        let send = Send { message: Some("again".into()), ..Default::default() };
+        let answer = house.conversations.ask(&id, Input::Send(send), None).await.unwrap();
+        assert!(answer.said.queued);
+        assert_eq!(need(&answer.state), None);
+    }
 }

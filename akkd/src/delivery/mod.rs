@@ -21,6 +21,12 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 8;
 /// A lease outlives the longest attempt by this much; after a crash the row is due again then.
 const LEASE_SLACK: Duration = Duration::from_secs(30);
+/// How long attempts under way may go on when akkd stops.
+const FINISH: Duration = Duration::from_secs(5);
+/// When something is due that cannot be tried now: its attempt is about to begin, or its row cannot be read.
+const DUE_PAUSE: Duration = Duration::from_secs(1);
+/// The outbox is looked at again at least this often while something waits: the wall clock may have been set back.
+const LONGEST: Duration = Duration::from_mins(10);
 /// When the store could not be asked what is due.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 
@@ -44,7 +50,8 @@ pub fn back_off(attempts: u32, jitter: f64) -> Duration {
 }
 
 impl Runner {
-    /// Runs until `stop`; attempts under way are given up then, their rows stay.
+    /// Runs until `stop`. Attempts under way may finish then, for some seconds: one that is cut off between its effect
+    /// and its exit would be made again by the next akkd. What still runs after that is given up, its row stays.
     pub async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
         let mut outbox = this.store.subscribe_outbox();
@@ -57,14 +64,20 @@ impl Runner {
         loop {
             outbox.mark_unchanged();
             let pause = match this.start_due(&mut attempts, &mut under_way).await {
-                Ok(next) => next.map(|at| until(at, this.clock.wall())),
+                Ok((next, started)) => next.map(|at| until(at, this.clock.wall(), started)),
                 Err(error) => {
                     tracing::warn!(%error, "the outbox cannot be read");
                     Some(STORE_PAUSE)
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => {
+                    let last = async { while attempts.join_next().await.is_some() {} };
+                    if tokio::time::timeout(FINISH, last).await.is_err() {
+                        tracing::warn!("a delivery did not finish in time; whether it arrived is not known");
+                    }
+                    return;
+                }
                 changed = outbox.changed() => if changed.is_err() { return },
                 Some(done) = attempts.join_next(), if !attempts.is_empty() => {
                     if let Ok(conversation) = done { under_way.remove(&conversation); }
@@ -74,29 +87,31 @@ impl Runner {
         }
     }
 
-    /// Starts what is due and has room; says when the next row is due.
+    /// Starts what is due and has room; says when the next row is due, and whether anything was started.
     async fn start_due(
         self: &Arc<Self>,
         attempts: &mut JoinSet<String>,
         under_way: &mut HashSet<String>,
-    ) -> Result<Option<Timestamp>, StoreError> {
+    ) -> Result<(Option<Timestamp>, bool), StoreError> {
         let room = AT_ONCE.saturating_sub(under_way.len());
         if room == 0 {
             // An attempt that ends wakes the loop.
-            return Ok(None);
+            return Ok((None, false));
         }
+        let mut started = false;
         for row in self.store.outbox_due(self.clock.wall(), AT_ONCE as u32).await? {
             let conversation = row.body.conversation_id.to_string();
             if under_way.len() >= AT_ONCE || !under_way.insert(conversation.clone()) {
                 continue;
             }
+            started = true;
             let this = self.clone();
             attempts.spawn(async move {
                 this.attempt(row).await;
                 conversation
             });
         }
-        self.store.outbox_next_due().await
+        Ok((self.store.outbox_next_due().await?, started))
     }
 
     async fn attempt(&self, row: DueDelivery) {
@@ -143,8 +158,14 @@ impl Runner {
     }
 }
 
-fn until(at: Timestamp, now: Timestamp) -> Duration {
-    Duration::from_millis(at.millis_since(now).max(20) as u64)
+/// How long to sleep until `at`. What is due already was either started just now, or cannot be tried.
+fn until(at: Timestamp, now: Timestamp, started: bool) -> Duration {
+    let left = at.millis_since(now);
+    match u64::try_from(left) {
+        Ok(left) if left > 0 => Duration::from_millis(left.max(20)).min(LONGEST),
+        _ if started => Duration::from_millis(20),
+        _ => DUE_PAUSE,
+    }
 }
 
 async fn sleep_for(pause: Option<Duration>) {
@@ -157,11 +178,49 @@ async fn sleep_for(pause: Option<Duration>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Surroundings;
+    use crate::conversation::testing::{House, created};
+    use std::collections::BTreeMap;
 
     #[test]
     fn pauses_double_from_one_second_to_five_minutes() {
         let seconds: Vec<u64> = [1, 2, 3, 9, 10, 1000].iter().map(|n| back_off(*n, 0.0).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 256, 300, 300]);
         assert_eq!(back_off(10, 1.0).as_secs(), 375);
+    }
+
+    #[test]
+    fn what_is_due_and_cannot_be_tried_does_not_spin() {
+        let now = Timestamp(1_000_000);
+        assert_eq!(until(Timestamp(5), now, true), Duration::from_millis(20));
+        assert_eq!(until(Timestamp(5), now, false), Duration::from_secs(1));
+        assert_eq!(until(now.plus_millis(3000), now, false), Duration::from_secs(3));
+        assert_eq!(until(now.plus_millis(1 << 40), now, false), LONGEST, "a clock that was set back");
+    }
+
+    #[tokio::test]
+    async fn a_delivery_under_way_may_finish_when_akkd_stops_and_is_not_made_again() {
+        let house = House::new();
+        let begun = house.dir.path().join("begun");
+        let script = format!("cat > /dev/null; echo x >> '{}'; sleep 1", begun.display());
+        let path = house.dir.path().join("config.toml");
+        std::fs::write(&path, format!("[delivery]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n")).unwrap();
+        let around = Surroundings { akkctl: "akkctl".into(), env: BTreeMap::new() };
+        let runner = Runner {
+            store: house.store.clone(),
+            conversations: house.conversations.clone(),
+            config: Arc::new(ConfigSource::open(path, around).unwrap()),
+            clock: house.clock.clone(),
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(runner.run(stop.clone()));
+        let id = house.begin(created(1)).await;
+        house.says(&id, r#"{"type":"done","body":"x"}"#).await;
+        while !begun.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!(house.store.undelivered(&id, true).await.unwrap(), 0);
     }
 }

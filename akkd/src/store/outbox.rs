@@ -13,6 +13,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 /// Time after which a delivery that was not acknowledged is overdue, in milliseconds.
 const OVERDUE_MS: i64 = 10 * 60_000;
 
+/// No pause between attempts is as long: a later one was set before the wall clock was set back. In milliseconds.
+const FAR_MS: i64 = 60 * 60_000;
+
 /// Characters of the text that a list shows.
 const PREVIEW: usize = 200;
 
@@ -86,7 +89,7 @@ impl Store {
             let sql = format!(
                 "SELECT o.id, o.conversation, o.sink, o.attempts, o.state = 'leased', o.body
                  FROM ({HEADS}) JOIN outbox o ON o.ord = head
-                 WHERE (o.state = 'pending' AND o.next_attempt_at <= ?1) OR (o.state = 'leased' AND o.lease_until <= ?1)
+                 WHERE (o.state = 'pending' AND (o.next_attempt_at <= ?1 OR o.next_attempt_at > ?1 + {FAR_MS})) OR (o.state = 'leased' AND o.lease_until <= ?1)
                  ORDER BY o.ord LIMIT ?2"
             );
             let mut statement = conn.prepare_cached(&sql)?;

@@ -10,7 +10,7 @@ use akk_core::Conversation;
 const SESSION_USERS: u32 = 20;
 
 impl Store {
-    /// The conversations that use or used an agent session of akkd's by this name, newest activity first, 20 at most.
+    /// The conversations that use or used an agent session, by akkd's name of it or by the agent's own id, newest activity first, 20 at most.
     /// Reads every row: for the rare call that names a session.
     pub async fn conversations_of_session(&self, session: &str) -> Result<Vec<Conversation>, StoreError> {
         let session = session.to_owned();
@@ -18,7 +18,8 @@ impl Store {
             let mut found = conn.prepare_cached(
                 // A state that is no JSON would fail the query for all.
                 "SELECT s.state FROM conversations c JOIN states s ON s.ord = c.ord
-                 WHERE CASE WHEN json_valid(s.state) THEN s.state ->> '$.settings.session' END = ?1
+                 WHERE CASE WHEN json_valid(s.state)
+                     THEN ?1 IN (s.state ->> '$.settings.session', coalesce(s.state ->> '$.native_session', '')) END
                  ORDER BY c.updated_at DESC LIMIT ?2",
             )?;
             let rows = found.query_map((session, SESSION_USERS), |row| row.get::<_, String>(0))?;

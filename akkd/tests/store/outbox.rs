@@ -197,3 +197,14 @@ async fn an_unknown_delivery_is_an_error_and_a_damaged_one_harms_its_conversatio
     assert!(matches!(home.store.outbox_done(&unknown).await, Err(StoreError::NotFound { .. })));
     assert!(matches!(home.store.delivery(&unknown, at(0)).await, Err(StoreError::NotFound { .. })));
 }
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_does_not_hold_up_what_waits_for_its_next_attempt() {
+    let home = Home::new();
+    let mut story = Story::begin(&home.store, 1, "r").await;
+    let (_, id) = story.report(MessageType::Done, "ready").await;
+    home.store.outbox_lease(&id, at(400_000)).await.unwrap();
+    home.store.outbox_failed(&id, "exit 1", at(400_000)).await.unwrap();
+    assert!(due(&home.store, 399_900).await.is_empty());
+    assert_eq!(due(&home.store, 10).await, [id]);
+}

@@ -7,9 +7,10 @@ use crate::conversation::{OpenTurn, Phase};
 use crate::effect::Effect;
 use crate::input::{Ended, ExecutorReport, How};
 use crate::intake;
+use crate::redact::cut;
 use akk_proto::TurnId;
 use akk_proto::conversation::RecoveryPolicy;
-use akk_proto::event::{EventBody, Origin, PromptKind, TurnEnd, TurnOutcome};
+use akk_proto::event::{EventBody, Origin, PromptKind, SessionReached, TurnEnd, TurnOutcome};
 use akk_proto::message::MessageType;
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ pub(super) fn executor(draft: &mut Draft<'_>, report: &ExecutorReport, spare_ses
     let is_open = |turn_id: &TurnId| open.as_ref() == Some(turn_id);
     let body = match report {
         ExecutorReport::TurnEnded { turn_id, ended } if is_open(turn_id) => {
-            return turn_ended(draft, ended, spare_session);
+            return turn_ended(draft, &bounded(ended), spare_session);
         }
         ExecutorReport::Inactive { turn_id, minutes } if is_open(turn_id) => return inactive(draft, *minutes),
         // Said once more, or of a turn that is over: nothing changes.
@@ -64,6 +65,11 @@ fn inactive(draft: &mut Draft<'_>, minutes: u32) -> Result<(), Refused> {
             if draft.state.settings.stop_on_timeout {
                 draft.effects.push(Effect::CancelTurn { turn_id: open.turn_id });
             }
+            Ok(())
+        }
+        // Told already; the order to stop it may have been lost with a former akkd.
+        Phase::Stalled { .. } if draft.state.settings.stop_on_timeout => {
+            draft.effects.push(Effect::CancelTurn { turn_id: open.turn_id });
             Ok(())
         }
         // It has said its last word and its process hangs: what waits behind the turn must not wait for ever.
@@ -187,6 +193,33 @@ fn end_unsettled(draft: &mut Draft<'_>, open: &OpenTurn, ended: &Ended, spare_se
     }
 }
 
+/// Characters of a reason.
+const REASON_CHARS: usize = 2000;
+/// Models that are remembered, and characters of each.
+const MODELS: usize = 100;
+const MODEL_CHARS: usize = 200;
+
+/// What an agent says of its failure becomes part of the state, which is stored with every event: it is kept short.
+fn bounded(ended: &Ended) -> Ended {
+    let mut ended = ended.clone();
+    match &mut ended.how {
+        How::Normal { stop_reason: reason }
+        | How::Failed { reason }
+        | How::CannotStart { reason }
+        | How::SessionLost { reason }
+        | How::Uncertain { reason } => *reason = cut(reason, REASON_CHARS),
+        How::ModelRefused { attempted, available, reason } => {
+            *reason = cut(reason, REASON_CHARS);
+            available.truncate(MODELS);
+            for model in available.iter_mut().chain(attempted) {
+                *model = cut(model, MODEL_CHARS);
+            }
+        }
+        How::Cancelled => {}
+    }
+    ended
+}
+
 fn final_text(ended: &Ended) -> Option<&str> {
     ended.text.as_deref().filter(|t| !t.trim().is_empty())
 }
@@ -222,9 +255,11 @@ fn session_lost(
     reason: &str,
     spare_session: &str,
 ) -> Result<(), Refused> {
-    // Without a former session, or in a replay already, there is nothing that another replay could repair.
-    let first_contact = !draft.state.bootstrapped && draft.state.settings.native_session.is_none();
-    let hopeless = ended.activity_seen || open.replay || first_contact;
+    // Where no session could be made, or the lost one was made in this very turn (as after a recovery), there is
+    // nothing that another replay could repair.
+    let made_now = draft.state.session_reached == Some(SessionReached::Created);
+    let first_contact = !draft.state.bootstrapped && (draft.state.native_session.is_none() || made_now);
+    let hopeless = ended.activity_seen || first_contact;
     let outcome = if ended.activity_seen { TurnOutcome::Failed } else { TurnOutcome::NotDelivered };
     end(draft, ended, outcome, Some(reason.to_owned()))?;
     if hopeless {

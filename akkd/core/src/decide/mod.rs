@@ -351,6 +351,11 @@ impl<'a> Draft<'a> {
     }
 
     fn send_waiting(&mut self, message_id: &MessageId, requires_response: bool) -> Result<(), Refused> {
+        if requires_response && self.state.rounds_used >= self.state.settings.hard_limit {
+            // The agent's own questions used the rounds up while it waited.
+            self.record(None, EventBody::BudgetLevel { level: BudgetLevel::HardStop })?;
+            return self.drop_queue("the hard limit of rounds is used up");
+        }
         let before = self.state.budget_level();
         let round = self.state.rounds_used + u32::from(requires_response);
         self.record(None, EventBody::MessageSent { message_id: message_id.clone(), round })?;

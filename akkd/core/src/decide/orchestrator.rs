@@ -40,7 +40,7 @@ pub(super) fn send(draft: &mut Draft<'_>, send: &Send) -> Result<(), Refused> {
         Phase::WaitingForOpenclaw { .. } => MessageType::Answer,
         _ => MessageType::Task,
     });
-    if send.message.is_some() && kind.needs_answer_by_default() {
+    if send.message.is_some() {
         check_budget(draft)?;
     }
     if let Some(model) = send.model.as_ref().filter(|m| draft.state.settings.model.as_ref() != Some(*m)) {
@@ -117,7 +117,8 @@ fn change_limits(draft: &mut Draft<'_>, send: &Send) -> Result<(), Refused> {
     draft.record(None, EventBody::LimitsChanged { soft_limit, hard_limit })
 }
 
-/// Whether one more round fits, those counted that wait.
+/// Whether one more round fits, those counted that wait. Past a limit nothing is sent, also what opens no round: it
+/// would start a turn.
 fn check_budget(draft: &Draft<'_>) -> Result<(), Refused> {
     let state = &draft.state;
     let waiting = state.queue.iter().filter(|q| q.requires_response).count() as u32;

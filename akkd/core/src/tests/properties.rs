@@ -103,9 +103,13 @@ fn step(run: &mut Run, n: u32, input: &Input) -> Result<Vec<Event>, TestCaseErro
     prop_assert!(
         d.state.queue.is_empty()
             || d.state.open_turn.is_some()
-            || !matches!(d.state.phase, Phase::Idle { .. } | Phase::WaitingForOpenclaw { .. }),
+            || !matches!(d.state.phase, Phase::Idle { .. } | Phase::WaitingForOpenclaw { .. } | Phase::Failed { .. }),
         "something waits and nothing moves it on"
     );
+    // Only what the agent itself says may go past the hard limit, by the one round that fails the conversation.
+    let sent = d.events.iter().any(|e| matches!(e.body, EventBody::MessageSent { .. }));
+    prop_assert!(!sent || d.state.rounds_used <= d.state.settings.hard_limit, "a waiting message past the hard limit");
+    prop_assert!(!d.state.phase.is_terminal() || d.state.queue.is_empty());
     note_starts(run, &d.effects);
     run.state = d.state;
     run.events.extend(d.events.iter().cloned());

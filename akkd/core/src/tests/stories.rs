@@ -308,3 +308,68 @@ fn reports_of_an_executor_that_comes_late_to_a_closed_conversation_are_recorded_
     assert!(d.try_do(&executor(ExecutorReport::Exited { launch_id, exit: None, reason: None })).is_ok());
     assert_eq!(d.status(), "cancelled");
 }
+
+#[test]
+fn a_question_is_a_question_also_when_the_agent_says_that_it_needs_no_answer() {
+    let mut d = Drive::new();
+    d.prompted().says(r#"{"type":"question","body":"A or B?","requires_response":false}"#);
+    assert_eq!((d.status(), d.state.rounds_used), ("waiting_for_openclaw", 1));
+    let needs_answer = crate::decide::deliveries(&d.effects).iter().all(|(_, b)| b.needs_answer);
+    assert!(needs_answer);
+    d.ends(normal(Some("I asked whether A or B.")));
+    assert_eq!((d.status(), d.told().len()), ("waiting_for_openclaw", 0), "the final text is no second report");
+}
+
+#[test]
+fn a_late_done_is_told_when_its_turn_was_settled_by_a_question_only() {
+    let mut d = Drive::new();
+    d.prompted().says(QUESTION).ends(normal(None));
+    d.r#do(report(DONE, Some(1)));
+    assert!(d.said.late);
+    assert_eq!((d.status(), d.told()), ("waiting_for_openclaw", vec!["done".to_owned()]));
+}
+
+#[test]
+fn the_same_words_in_a_later_turn_are_new_also_when_that_turn_repeats_the_message() {
+    let progress = r#"{"type":"progress","body":"reading"}"#;
+    let mut d = Drive::new();
+    d.prompted().says(progress).ends(normal(None));
+    d.r#do(Input::Recover { session: "fresh".into() }).prompted().says(progress);
+    assert!(!d.said.duplicate);
+}
+
+#[test]
+fn past_a_limit_no_type_of_message_starts_a_turn() {
+    let mut c = created();
+    (c.soft_limit, c.hard_limit) = (1, 2);
+    let mut d = Drive::with(c);
+    d.idle();
+    for kind in [MessageType::Task, MessageType::Control, MessageType::Error] {
+        let input = Input::Send(Send { message: Some("go on".into()), kind: Some(kind), ..Default::default() });
+        assert_eq!(d.try_do(&input).unwrap_err().kind, ErrorKind::BudgetExhausted, "{kind}");
+    }
+}
+
+#[test]
+fn a_waiting_message_that_would_exceed_the_hard_limit_fails_the_conversation() {
+    let mut c = created();
+    (c.soft_limit, c.hard_limit) = (2, 2);
+    let mut d = Drive::with(c);
+    d.prompted().send("two").says(QUESTION);
+    assert_eq!(d.state.rounds_used, 2);
+    d.ends(normal(None));
+    assert!(matches!(d.state.phase, Phase::Failed { hard_stop: true, .. }), "{:?}", d.state.phase);
+    assert_eq!((d.state.rounds_used, d.said.dropped.len(), d.state.queue.len()), (2, 1, 0));
+    assert_eq!(d.told(), ["budget"]);
+}
+
+#[test]
+fn at_the_hard_limit_the_notice_names_the_limit_that_must_be_raised() {
+    let mut c = created();
+    (c.soft_limit, c.hard_limit) = (2, 2);
+    let mut d = Drive::with(c);
+    d.prompted().says(QUESTION);
+    let rows = crate::decide::deliveries(&d.effects);
+    let notice = rows.iter().find(|(_, b)| b.kind == "budget").unwrap();
+    assert!(notice.1.text.contains("higher hard limit"), "{}", notice.1.text);
+}

@@ -218,3 +218,45 @@ fn a_turn_ends_once() {
     d.agent(ExecutorReport::TurnEnded { turn_id: TurnId::nth(1), ended: Box::new(failed("late")) });
     assert_eq!((d.state.clone(), d.events.len()), before);
 }
+
+#[test]
+fn a_silent_turn_that_is_to_be_stopped_is_stopped_again_until_it_ends() {
+    let mut c = created();
+    c.stop_on_timeout = true;
+    let mut d = Drive::with(c);
+    let silent = || ExecutorReport::Inactive { turn_id: TurnId::nth(1), minutes: 60 };
+    // The first order to stop was lost with a killed akkd; its successor finds the same silence.
+    d.prompted().agent(silent()).agent(silent());
+    assert!(matches!(d.effects.as_slice(), [crate::Effect::CancelTurn { .. }]), "{:?}", d.effects);
+    assert!(d.told().is_empty());
+}
+
+#[test]
+fn a_session_of_an_earlier_turn_that_never_saw_the_task_is_replaced_by_a_fresh_one() {
+    let mut d = Drive::new();
+    d.prompted().ends(Ended::bare(How::Failed { reason: "the agent crashed".into() })).send("again");
+    assert!(!d.state.bootstrapped && d.state.native_session.is_some());
+    d.ends(lost());
+    assert_eq!((d.status(), d.state.former_sessions.len()), ("waiting_for_agent", 1));
+    assert_eq!(d.started().unwrap().prompt, PromptKind::Replay);
+}
+
+#[test]
+fn a_session_that_was_made_in_the_turn_and_refuses_its_prompt_is_not_replaced() {
+    let mut d = Drive::new();
+    d.prompted().ends(lost());
+    assert_eq!((d.status(), d.state.former_sessions.len()), ("stalled", 0));
+}
+
+#[test]
+fn what_an_agent_says_of_its_models_and_failures_is_kept_in_bounds() {
+    let long = "x".repeat(100_000);
+    let mut d = Drive::new();
+    let how =
+        How::ModelRefused { attempted: Some(long.clone()), available: vec![long.clone(); 1000], reason: long.clone() };
+    d.prompted().ends(Ended::bare(how));
+    assert!(serde_json::to_string(&d.state).unwrap().len() < 50_000);
+    let mut d = Drive::new();
+    d.prompted().ends(failed(&long));
+    assert!(serde_json::to_string(&d.state).unwrap().len() < 20_000);
+}

@@ -18,6 +18,7 @@ const REACH_WAIT: Duration = Duration::from_secs(10);
 impl Control {
     pub(super) async fn say(&self, params: SendParams) -> Result<SendAnswer, Failure> {
         let id = self.resolve(&params.conversation_id).await?;
+        params.model.as_deref().map_or(Ok(()), |model| super::check_name("model", model))?;
         let input = Input::Send(Send {
             message: params.message,
             kind: params.kind,
@@ -78,7 +79,8 @@ impl Control {
 
     pub(super) async fn end(&self, params: CloseParams) -> Result<CancelAnswer, Failure> {
         let id = self.resolve(&params.conversation_id).await?;
-        let reason = params.reason.filter(|r| !r.trim().is_empty()).unwrap_or_else(|| "closed by request".to_owned());
+        let reason = params.reason.map(|r| r.split(char::is_control).collect::<Vec<_>>().join(" "));
+        let reason = reason.filter(|r| !r.trim().is_empty()).unwrap_or_else(|| "closed by request".to_owned());
         let input = Input::Close { reason: akk_core::redact::cut(&reason, 500) };
         let answer = self.conversations.ask(&id, input, call(params.request_id, "conversation.close")).await?;
         self.stopped(answer).await

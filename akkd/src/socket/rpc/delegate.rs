@@ -1,6 +1,6 @@
 //! `conversation.delegate`: checks what a client asks for before anything is recorded.
 
-use super::{Control, call};
+use super::{Control, call, check_name};
 use crate::config::{AgentSpec, Config};
 use crate::conversation::session_name;
 use akk_core::{budget, redact};
@@ -20,27 +20,34 @@ const START_WAIT: Duration = Duration::from_secs(3);
 /// Characters of the request that the conversation carries; the first message has it whole.
 const REQUEST_CHARS: usize = 4000;
 
+/// Held from the look at who uses a session that was named until its new user is recorded.
+static NAMED_SESSION: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Failure {
     Failure::new(ErrorKind::InvalidParams, message, hint)
 }
 
 impl Control {
     pub(super) async fn begin(&self, params: DelegateParams) -> Result<DelegateAnswer, Failure> {
-        let config = self.config.fresh()?;
         let call = call(params.request_id.clone(), "conversation.delegate");
-        // A repeat is answered whatever has become of the workspace or the agent since.
+        // A repeat is answered whatever has become of the configuration, the workspace or the agent since.
         if let Some(call) = &call
             && let Some(found) = self.store.find_request(&call.request_id).await?
+            && found.method == call.method
         {
             let state = self.conversations.state(&found.conversation_id).await?;
             let turn_id = found.turn_id.unwrap_or_else(|| TurnId::nth(1));
             return Ok(DelegateAnswer { conversation: self.view(&state).await?, turn_id, repeated: true });
         }
+        let config = self.config.fresh()?;
         let (agent, request) = choose_agent(&config, &params)?;
-        let created = self.created(&config, agent, &request, &params).await?;
-        let id = created.conversation_id.clone();
         let mut events = self.store.subscribe_events();
-        let answer = self.conversations.delegate(created, request, call).await?;
+        let (id, answer) = {
+            // Two calls with the same session must not both find it free.
+            let _one_at_a_time = if params.session.is_some() { Some(NAMED_SESSION.lock().await) } else { None };
+            let created = self.created(&config, agent, &request, &params).await?;
+            (created.conversation_id.clone(), self.conversations.delegate(created, request, call).await?)
+        };
         let turn_id = answer.said.turn_id.unwrap_or_else(|| TurnId::nth(1));
         super::wait::until_prompted(&mut events, &id, &turn_id, START_WAIT).await;
         let state = self.conversations.state(&id).await?;
@@ -63,11 +70,20 @@ impl Control {
             Some(0) => Err(invalid(format!("{what} of 0 minutes is not possible"), "Choose 1 or more.")),
             other => Ok(other.unwrap_or(default)),
         };
+        let names = [
+            ("session name", &params.session),
+            ("model", &params.model),
+            ("proxy address", &params.proxy),
+            ("session key of an orchestrator", &params.orchestrator),
+        ];
+        for (what, name) in names {
+            name.as_deref().map_or(Ok(()), |name| check_name(what, name))?;
+        }
         let label = params.label.as_deref().map(str::trim).filter(|l| !l.is_empty());
-        if label.is_some_and(|l| l.chars().count() > MAX_LABEL_CHARS) {
+        if label.is_some_and(|l| l.chars().count() > MAX_LABEL_CHARS || l.chars().any(char::is_control)) {
             return Err(invalid(
-                format!("the label has more than {MAX_LABEL_CHARS} characters"),
-                "Choose a shorter one.",
+                format!("the label has more than {MAX_LABEL_CHARS} characters, or some that cannot be printed"),
+                "Choose a short one on one line.",
             ));
         }
         if let Some(proxy) = &params.proxy
@@ -114,9 +130,6 @@ impl Control {
 
     /// The native session behind a session name. Over acpx the name is enough: acpx keeps names itself.
     async fn session_to_go_on_with(&self, agent: &AgentSpec, name: &str) -> Result<Option<String>, Failure> {
-        if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-            return Err(invalid(format!("{name:?} is not a session name"), "Use 1 to 200 printable characters."));
-        }
         let users = self.store.conversations_of_session(name).await?;
         for state in &users {
             if !state.phase.is_terminal() {
@@ -131,7 +144,8 @@ impl Control {
             return Ok(None);
         }
         // Newest first; else the user names the agent's own id.
-        Ok(users.into_iter().find_map(|s| s.native_session).or_else(|| Some(name.to_owned())))
+        let mut same_agent = users.into_iter().filter(|s| s.settings.agent == agent.kind);
+        Ok(same_agent.find_map(|s| s.native_session).or_else(|| Some(name.to_owned())))
     }
 }
 

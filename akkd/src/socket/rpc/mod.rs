@@ -97,8 +97,30 @@ fn limit(asked: Option<u32>, default: u32) -> Result<u32, Failure> {
     }
 }
 
+/// Characters of an error's sentences: they name the offending value, and that can be anything.
+const SENTENCE: usize = 2000;
+
+/// Refuses a name that would not fit on a line, or that a command line would take for an option. Names are stored with
+/// the state, shown in terminals, and given to agents' commands.
+fn check_name(what: &str, name: &str) -> Result<(), Failure> {
+    use akk_proto::limits::MAX_NAME_CHARS;
+    let fits = name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control);
+    if fits && !name.trim().is_empty() && !name.starts_with('-') {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorKind::InvalidParams,
+        format!("{:?} is not a {what}", akk_core::redact::cut(name, 60)),
+        format!("Use 1 to {MAX_NAME_CHARS} printable characters, the first of them not a dash."),
+    ))
+}
+
 fn wire<T>(result: Result<T, Failure>) -> RpcResult<T> {
-    result.map_err(ErrorObjectOwned::from)
+    result.map_err(|mut failure| {
+        failure.message = akk_core::redact::cut(&failure.message, SENTENCE);
+        failure.hint = akk_core::redact::cut(&failure.hint, SENTENCE);
+        ErrorObjectOwned::from(failure)
+    })
 }
 
 #[async_trait]
@@ -193,5 +215,92 @@ impl CallbackServer for Callback {
 impl From<StoreError> for ErrorObjectOwned {
     fn from(error: StoreError) -> Self {
         Failure::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Surroundings;
+    use crate::conversation::testing::{House, created};
+    use akk_core::ExecutorReport;
+    use akk_proto::event::{SessionEnsured, SessionReached};
+    use akk_proto::paths::Environment;
+    use std::collections::BTreeMap;
+
+    pub(super) fn control(house: &House) -> Control {
+        let around = Surroundings { akkctl: "akkctl".into(), env: BTreeMap::new() };
+        let home = house.dir.path().to_owned();
+        Control {
+            store: house.store.clone(),
+            conversations: house.conversations.clone(),
+            config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),
+            clock: house.clock.clone(),
+            paths: Paths::resolve(&Environment { akk_home: Some(home), ..Environment::default() }),
+            started_at: house.clock.wall(),
+            agents: Arc::new(|| 0),
+            stop: watch::channel(StopAsked::No).0,
+        }
+    }
+
+    fn delegation(house: &House) -> DelegateParams {
+        let workspace = house.dir.path().to_str().unwrap().to_owned();
+        DelegateParams { request: "x".into(), workspace, agent: Some("codex".into()), ..DelegateParams::default() }
+    }
+
+    #[tokio::test]
+    async fn every_name_that_a_client_gives_is_short_and_printable() {
+        let house = House::new();
+        let control = control(&house);
+        for bad in ["x".repeat(501), "a\nb".into(), "\u{1b}[2J".into(), "--approve-all".into(), " ".into()] {
+            let mut cases = vec![delegation(&house); 4];
+            cases[0].model = Some(bad.clone());
+            cases[1].session = Some(bad.clone());
+            cases[2].orchestrator = Some(bad.clone());
+            cases[3].proxy = Some(bad.clone());
+            for params in cases {
+                let error = control.begin(params).await.unwrap_err();
+                assert_eq!(error.kind, ErrorKind::InvalidParams, "{bad:?}");
+                assert!(error.message.len() < 500 && !error.message.contains('\u{1b}'), "{}", error.message);
+            }
+        }
+        let error =
+            control.begin(DelegateParams { label: Some("a\nb".into()), ..delegation(&house) }).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidParams);
+        assert_eq!(house.store.counts().await.unwrap().conversations, 0);
+        let id = house.begin(created(1)).await;
+        let model = Some("x".repeat(501));
+        let send =
+            SendParams { conversation_id: id.to_string(), message: Some("x".into()), model, ..SendParams::default() };
+        assert_eq!(control.say(send).await.unwrap_err().kind, ErrorKind::InvalidParams);
+    }
+
+    #[tokio::test]
+    async fn an_error_that_names_a_huge_value_stays_short() {
+        let house = House::new();
+        let params = DelegateParams { workspace: "/x".repeat(1 << 20), ..delegation(&house) };
+        let error = wire(control(&house).begin(params).await).unwrap_err();
+        assert!(error.message().len() < 10_000);
+    }
+
+    #[tokio::test]
+    async fn the_agents_own_session_of_an_open_conversation_is_not_shared() {
+        let house = House::new();
+        let id = house.begin(created(1)).await;
+        let session =
+            SessionEnsured { native_session_id: "native-7".into(), how: SessionReached::Created, model: None };
+        house.conversations.executor_report(&id, ExecutorReport::SessionReady(session), None).await.unwrap();
+        let params = DelegateParams { session: Some("native-7".into()), ..delegation(&house) };
+        assert_eq!(control(&house).begin(params).await.unwrap_err().kind, ErrorKind::ActiveWriter);
+    }
+
+    #[tokio::test]
+    async fn of_two_calls_with_one_session_at_once_one_gets_it() {
+        let house = House::new();
+        let control = control(&house);
+        let params = || DelegateParams { session: Some("mine".into()), ..delegation(&house) };
+        let (a, b) = tokio::join!(control.begin(params()), control.begin(params()));
+        assert_eq!(u8::from(a.is_ok()) + u8::from(b.is_ok()), 1);
+        assert_eq!(house.store.counts().await.unwrap().conversations, 1);
     }
 }

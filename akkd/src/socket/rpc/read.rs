@@ -9,6 +9,7 @@ use akk_proto::api::{
 use akk_proto::conversation::TurnResult;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{EventBody, Origin};
+use akk_proto::limits::MAX_SEARCH_CHARS;
 use akk_proto::message::Message;
 use akk_proto::{ConversationId, TurnId};
 
@@ -70,6 +71,13 @@ impl Control {
     pub(super) async fn find(&self, params: SearchParams) -> Result<SearchAnswer, Failure> {
         if params.text.trim().is_empty() {
             return Err(Failure::new(ErrorKind::InvalidParams, "there is nothing to search for", "Give some words."));
+        }
+        if params.text.chars().count() > MAX_SEARCH_CHARS {
+            return Err(Failure::new(
+                ErrorKind::TooLarge,
+                format!("the words to search for have more than {MAX_SEARCH_CHARS} characters"),
+                "Give fewer words.",
+            ));
         }
         Ok(SearchAnswer { hits: self.store.search(&params.text, limit(params.limit, 50)?).await? })
     }

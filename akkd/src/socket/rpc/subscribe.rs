@@ -3,8 +3,9 @@
 use super::Control;
 use crate::store::{EventFilter, Past};
 use akk_proto::api::{StreamItem, SubscribeParams};
-use akk_proto::error::Failure;
+use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::EventRecord;
+use akk_proto::limits::MAX_KINDS;
 use jsonrpsee::core::{SubscriptionError, SubscriptionResult};
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{PendingSubscriptionSink, SubscriptionMessage, SubscriptionSink};
@@ -51,6 +52,22 @@ impl Control {
     }
 
     async fn filter(&self, params: &SubscribeParams) -> Result<EventFilter, Failure> {
+        if params.kinds.len() > MAX_KINDS {
+            return Err(Failure::new(
+                ErrorKind::TooLarge,
+                format!("{} kinds of events are asked for, {MAX_KINDS} are allowed", params.kinds.len()),
+                "Leave `kinds` out for all.",
+            ));
+        }
+        let newest = self.store.newest_cursor();
+        if let Some(since) = params.since.filter(|since| *since > newest) {
+            // Else this subscription would stay silent until as much has happened here.
+            return Err(Failure::new(
+                ErrorKind::InvalidParams,
+                format!("the cursor {since} is of another history: the newest one here is {newest}"),
+                "Read what there is, and subscribe from the cursor that comes with it.",
+            ));
+        }
         let conversation_id = match &params.conversation_id {
             Some(text) => Some(self.resolve(text).await?),
             None => None,
