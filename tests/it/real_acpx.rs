@@ -126,3 +126,29 @@ story!(five_megabytes_reach_the_agent_and_are_not_seen_in_ps, akkd, {
     let length: usize = said.trim().strip_prefix("prompt length ").unwrap().parse().unwrap();
     assert!(length >= script.len());
 });
+
+story!(an_agent_that_is_deaf_to_cancel_is_ended_and_the_session_goes_on, akkd, {
+    let id = akkd.delegate("say start\nblock 600").await.conversation.conversation_id;
+    let agent = akkd.prompted("say start\nblock 600").await.pid;
+    akkd.rpc().cancel(params(&id)).await.unwrap();
+    assert_eq!(akkd.until(&id, Status::Idle).await.turn.unwrap().outcome, Some(TurnOutcome::Cancelled));
+    wait_for("the deaf agent's end", async || (!processes::lives(agent)).then_some(())).await;
+    akkd.send(&id, "say still here").await;
+    assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "still here");
+});
+
+story!(a_session_that_the_agent_forgot_is_told_and_replayed_only_when_asked, akkd, {
+    let (id, _) = akkd.done("say first").await;
+    akkd.turn_over(&id).await;
+    for session in std::fs::read_dir(akkd.home.sessions()).unwrap().flatten() {
+        std::fs::remove_file(session.path()).unwrap();
+    }
+    // acpx makes a new session by itself and prompts it: what it says then could come from an agent that knows nothing.
+    akkd.send(&id, "sleep 5\nsay second").await;
+    let told = akkd.wait_need(&id, Need::Stalled).await.conversation.unwrap();
+    assert!(told.stalled_reason.unwrap().contains("could not resume"));
+    assert!(akkd.agent().prompts("sleep 5\nsay second").len() <= 1);
+    akkd.rpc().recover(params(&id)).await.unwrap();
+    assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "second");
+    assert_eq!(akkd.get(&id).await.recovery.unwrap().former_sessions.len(), 1);
+});

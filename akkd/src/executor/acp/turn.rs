@@ -32,6 +32,9 @@ struct Abilities {
     resume: bool,
 }
 
+/// Longest id of a session that an agent may give.
+const MAX_SESSION_ID_BYTES: usize = 1000;
+
 impl Seat {
     /// Carries a turn out from its beginning. The answer says why it stopped.
     pub(in crate::executor) async fn acp_turn(&mut self, open: &mut OpenTurn) -> Step<Infallible> {
@@ -165,6 +168,10 @@ impl Seat {
         let Some(id) = open.order.native_session.clone().or(named) else {
             return Err(Break::cannot_start("the agent made a session without an id"));
         };
+        // It is stored with every state of the conversation, and cannot be cut.
+        if id.len() > MAX_SESSION_ID_BYTES {
+            return Err(Break::cannot_start("the agent made a session with an id of more than 1,000 bytes"));
+        }
         Ok((SessionFacts { id, settings: settings(&answer) }, how))
     }
 

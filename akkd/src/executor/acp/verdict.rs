@@ -39,8 +39,9 @@ pub(in crate::executor) fn of_answer(
             }
             let said = said(error);
             match (stream.activity_seen(), not_let_in(error)) {
-                (_, true) => How::CannotStart { reason: sentence("the agent does not let us in", &said) },
-                (true, false) => How::Failed { reason: sentence("the agent answered with an error", &said) },
+                // Whatever the reason: it worked on the prompt, so the turn did not fail to begin.
+                (true, _) => How::Failed { reason: sentence("the agent answered with an error", &said) },
+                (false, true) => How::CannotStart { reason: sentence("the agent does not let us in", &said) },
                 (false, false) => How::SessionLost { reason: sentence("the agent refused the prompt", &said) },
             }
         }

@@ -158,11 +158,14 @@ impl Seat {
                 let began = self.agent.as_ref().is_some_and(|c| c.reader.stream.activity_seen());
                 Ended::bare(match (open.cancel, began) {
                     (Some(_), _) => How::Cancelled,
-                    (None, false) => How::SessionLost { reason },
                     (None, true) => How::Failed { reason },
+                    // acpx prompts the session that it made by itself, and says so after the fact at best (0.19.1):
+                    // a replay could be the second prompt. The user chooses.
+                    (None, false) => How::Uncertain {
+                        reason: format!("{reason} and may have prompted a new one; recover to replay"),
+                    },
                 })
             }
-
             Some(how) => Ended::bare(how),
             None => self.acpx_look_up(open, left).await?,
         };
