@@ -32,8 +32,8 @@ use akk_proto::delivery::DeliveryBody;
 use akk_proto::event::EventRecord;
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Orders that wait for the writer at most; then callers wait to give theirs.
@@ -56,6 +56,9 @@ struct Inner {
     events: broadcast::Sender<Arc<EventRecord>>,
     outbox: watch::Sender<u64>,
     newest: Arc<AtomicU64>,
+    transactions: Arc<AtomicU64>,
+    /// The last counts, and how many transactions there had been before they were read.
+    counted: Mutex<Option<(u64, Counts)>>,
 }
 
 /// How a store is opened.
@@ -85,6 +88,7 @@ impl Store {
             tracing::info!(copy = %copy.display(), schema = SCHEMA_VERSION, "the database was brought to this version");
         }
         let newest = Arc::new(AtomicU64::new(history::newest_cursor(&conn)?));
+        let transactions = Arc::new(AtomicU64::new(0));
         let (queue, orders) = mpsc::channel(QUEUE);
         let events = broadcast::Sender::new(LIVE_EVENTS);
         let outbox = watch::Sender::new(0);
@@ -95,12 +99,24 @@ impl Store {
             events: events.clone(),
             outbox: outbox.clone(),
             newest: newest.clone(),
+            transactions: transactions.clone(),
             reserve: reserve::Reserve::beside(&path),
             stop_dead_after: options.stop_dead_after,
         };
         std::thread::Builder::new().name("akk-store".to_owned()).spawn(move || writer.run())?;
         let readers = Arc::new(readers::Readers::new(path.clone()));
-        Ok(Self { inner: Arc::new(Inner { path, queue, readers, events, outbox, newest }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path,
+                queue,
+                readers,
+                events,
+                outbox,
+                newest,
+                transactions,
+                counted: Mutex::default(),
+            }),
+        })
     }
 
     /// Writes what waits, moves everything out of the write-ahead log, and closes the database. Later calls get

@@ -60,6 +60,8 @@ pub(super) struct Writer {
     pub events: broadcast::Sender<Arc<EventRecord>>,
     pub outbox: watch::Sender<u64>,
     pub newest: Arc<AtomicU64>,
+    /// Transactions so far, counted before anybody is answered.
+    pub transactions: Arc<AtomicU64>,
     pub reserve: Reserve,
     /// For tests of crashes: the process dies after this many transactions, before anybody is answered.
     pub stop_dead_after: Option<u64>,
@@ -191,7 +193,10 @@ impl Writer {
             fates.push(fate);
         }
         index_words(&tx, &group.words)?;
-        tx.commit()?;
+        let committed = tx.commit();
+        // Also where it failed: what became of it is not known.
+        self.transactions.fetch_add(1, Ordering::Release);
+        committed?;
         Ok((group, fates))
     }
 

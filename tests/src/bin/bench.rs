@@ -285,18 +285,23 @@ fn main() {
     lists = bench.times(20, &["list", "--limit", "1000", "--json"], &[]);
     row("the same, all 1,000 as JSON", "", &ms(median(&lists)));
     let mut wire = bench.wire();
-    let mut trips: Vec<Duration> = (0..5000)
-        .map(|_| {
-            let begin = Instant::now();
-            wire.call("daemon.info", &json!({}));
-            begin.elapsed()
-        })
-        .collect();
-    trips.sort();
+    let mut trips = |method: &str, params: Value| {
+        let mut times: Vec<Duration> = (0..5000)
+            .map(|_| {
+                let begin = Instant::now();
+                wire.call(method, &params);
+                begin.elapsed()
+            })
+            .collect();
+        times.sort();
+        format!("{} µs", median(&times).as_micros())
+    };
+    let small = trips("daemon.info", json!({}));
+    row("round trip of a small call on an open connection (`daemon.info`), p50", "≤ 100 µs", &small);
     row(
-        "round trip of a small call on an open connection, p50",
-        "≤ 100 µs",
-        &format!("{} µs", median(&trips).as_micros()),
+        "the same, of one that reads the store (`conversation.list`, one row)",
+        "",
+        &trips("conversation.list", json!({"limit": 1})),
     );
     drop(wire);
     bench.stop();
