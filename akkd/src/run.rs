@@ -80,9 +80,9 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let effects = Effects::new(conversations.clone(), executors.clone(), config.clone(), store.clone());
 
     let quit = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    tasks.spawn(effects.clone().run(asked));
-    tasks.spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
+    // These are not waited for: what they leave undone follows from the stored state at the next start.
+    tokio::spawn(effects.clone().run(asked));
+    tokio::spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
     for (id, deadline) in store.deadlines().await.map_err(Failure::from)? {
         timers.set(&id, Some(deadline));
     }
@@ -95,7 +95,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         clock: clock.clone(),
     };
     let deliveries = tokio::spawn(runner.run(quit.clone()));
-    tasks.spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
+    tokio::spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
 
     let control = Control {
         store: store.clone(),
@@ -121,7 +121,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     doors.open(Socket::Callback, callback_listener);
     let keeper = doors.clone();
     let kept = tokio::spawn(bound.keep(doors.stop.clone(), move |socket, listener| keeper.open(socket, listener)));
-    tasks.spawn(lifecycle::notify::signs_of_life(quit.clone()));
+    tokio::spawn(lifecycle::notify::signs_of_life(quit.clone()));
     lifecycle::notify::ready("serving");
     tracing::info!(pid = std::process::id(), home = %paths.state.display(), "akkd is ready");
 

@@ -87,6 +87,7 @@ pub fn preview(text: &str, max_chars: usize) -> String {
 pub fn cut(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         None => text.to_owned(),
+        Some(_) if max_chars == 0 => String::new(),
         Some(_) => text.chars().take(max_chars.saturating_sub(1)).chain(['…']).collect(),
     }
 }
@@ -158,5 +159,13 @@ mod tests {
         assert_eq!(preview("a\n  b\tc", 80), "a b c");
         assert_eq!(preview(&"x".repeat(500), 10), format!("{}…", "x".repeat(9)));
         assert_eq!(cut("äöü", 3), "äöü");
+    }
+
+    #[test]
+    fn a_long_body_is_cut_at_characters() {
+        assert_eq!(cut("größer", 6), "größer");
+        assert_eq!(cut("größer", 4), "grö…");
+        assert_eq!(cut("größer", 1), "…");
+        assert_eq!(cut("größer", 0), "");
     }
 }

@@ -5,6 +5,7 @@ use super::schema::HEAD_BYTES;
 use super::search;
 use super::writer::Group;
 use super::{Store, history};
+use akk_core::redact;
 use akk_proto::api::SearchHit;
 use akk_proto::conversation::Status;
 use akk_proto::event::{EventBody, MessageRecorded};
@@ -65,7 +66,7 @@ impl Store {
             let mut messages = Vec::new();
             while let Some(row) = rows.next()? {
                 let mut message = recorded(row)??.message;
-                message.body = cut(message.body, max_chars);
+                message.body = redact::cut(&message.body, max_chars);
                 messages.push(message);
             }
             messages.reverse();
@@ -171,29 +172,4 @@ fn hit(row: &Row<'_>, query: &search::Query) -> rusqlite::Result<Result<SearchHi
             snippet: query.snippet(&message.body, SNIPPET),
         })
     }))
-}
-
-/// At most `max_chars` characters of `text`, the last an ellipsis when something is missing.
-fn cut(mut text: String, max_chars: usize) -> String {
-    if let Some((end, _)) = text.char_indices().nth(max_chars) {
-        let keep = text[..end].char_indices().last().map_or(0, |(at, _)| at);
-        text.truncate(keep);
-        if max_chars > 0 {
-            text.push('…');
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cut;
-
-    #[test]
-    fn a_long_body_is_cut_at_characters() {
-        assert_eq!(cut("größer".into(), 6), "größer");
-        assert_eq!(cut("größer".into(), 4), "grö…");
-        assert_eq!(cut("größer".into(), 1), "…");
-        assert_eq!(cut("größer".into(), 0), "");
-    }
 }
