@@ -10,7 +10,7 @@ pub struct AgentLog(pub PathBuf);
 /// One line of it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Line {
-    /// What happened: `start`, `session`, `prompt`, `answer`, `callback`, `cancel`, `permission`, `overlap`, `spawn` …
+    /// What happened: `start`, `session`, `prompt`, `answer`, `callback`, `cancel`, `permission`, `overlap`, `spawn`, `deaf` …
     pub ev: String,
     /// The agent process.
     pub pid: u32,

@@ -352,9 +352,15 @@ impl Daemon {
         self.events(id).await.iter().map(|e| e.body.name()).collect()
     }
 
-    /// Waits until the scriptable agent has heard a prompt that says exactly this.
+    /// Waits until the scriptable agent has heard a prompt that says exactly this, and, where its script makes it deaf
+    /// to a cancel, until it is.
     pub async fn prompted(&self, body: &str) -> crate::agent::Line {
-        wait_for("a prompt at the agent", async || self.agent().prompts(body).pop()).await
+        let line = wait_for("a prompt at the agent", async || self.agent().prompts(body).pop()).await;
+        if body.lines().any(|l| l == "hang" || l == "ignorecancel" || l.starts_with("block ")) {
+            let deaf = async || self.agent().all("deaf").iter().any(|l| l.pid == line.pid).then_some(());
+            wait_for("the agent to be deaf to a cancel", deaf).await;
+        }
+        line
     }
 }
 

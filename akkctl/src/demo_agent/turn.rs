@@ -142,11 +142,19 @@ impl Turn {
                 return Ok(Step::Stop("end_turn".to_owned()));
             }
             Directive::Sleep(time) => self.pause(*time),
-            Directive::Block(time) => std::thread::sleep(*time),
-            Directive::Hang => loop {
-                std::thread::park();
-            },
-            Directive::IgnoreCancel => self.deaf.set(true),
+            Directive::Block(time) => {
+                let before = self.deaf.get();
+                self.turn_deaf();
+                std::thread::sleep(*time);
+                self.deaf.set(before);
+            }
+            Directive::Hang => {
+                self.turn_deaf();
+                loop {
+                    std::thread::park();
+                }
+            }
+            Directive::IgnoreCancel => self.turn_deaf(),
             Directive::Stderr(text) => super::complain(text),
             Directive::Junk(text) => wire.write(&format!("this is not JSON {text}\n")),
             Directive::Half(pause) => wire.send_in_halves(&self.chunk("a line in two halves\n"), *pause),
@@ -194,6 +202,12 @@ impl Turn {
             Directive::Twice | Directive::Late(..) => {}
         }
         Ok(Step::Next)
+    }
+
+    /// From here on a cancel is not heard. It stands in the log, so that a test can cancel after it and not before.
+    fn turn_deaf(&self) {
+        self.deaf.set(true);
+        self.agent.0.wire.log("deaf", json!({"session": self.session.id}));
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), RpcError> {
