@@ -4,9 +4,10 @@ use crate::config::ConfigSource;
 use crate::conversation::{Asked, Conversations};
 use crate::executor::{Executors, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder};
 use crate::store::{Checkpoint, Store, StoreError};
-use akk_core::conversation::Phase;
+use akk_core::conversation::{Origin, Phase};
 use akk_core::prompt::{self, Facts, REPLAY_CHARS, REPLAY_MESSAGES};
 use akk_core::{Conversation, Effect, Ended, ExecutorReport, How};
+use akk_proto::conversation::Transport;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{EventBody, PromptKind, TurnStart};
 use akk_proto::message::Message;
@@ -85,6 +86,17 @@ impl Effects {
         let s = &state.settings;
         let config = self.config.current();
         let mut agent = config.agent(&s.agent)?.clone();
+        let attachment = state.attachment().cloned();
+        if s.transport == Transport::Codex {
+            // The agent's settings hold (environment, proxy, actor), but its session is Codex's own: another program
+            // resumes it, in the home that it lies in, with the model that it has.
+            agent.transport = Transport::Codex;
+            agent.command.clone_from(&config.codex_command);
+            agent.model = None;
+            if let Some(Origin::Attached { attachment, .. }) = &state.origin {
+                agent.env.insert("CODEX_HOME".to_owned(), attachment.home.clone());
+            }
+        }
         if agent.transport != s.transport {
             return Err(Failure::new(
                 ErrorKind::AgentUnavailable,
@@ -104,6 +116,7 @@ impl Effects {
             workspace: PathBuf::from(&s.workspace),
             session: s.session.clone(),
             native_session: state.native_session.clone(),
+            attachment,
             model: s.model.clone().or_else(|| agent.model.clone()),
             proxy: agent.proxy.clone(),
             permissions: s.permissions,

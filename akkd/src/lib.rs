@@ -14,7 +14,9 @@ pub mod lifecycle;
 pub mod logging;
 pub mod platform;
 pub mod run;
+pub mod sessions;
 pub mod socket;
 pub mod store;
+pub mod takeover;
 
 pub use run::{Start, run};

@@ -8,9 +8,11 @@ use crate::delivery::Runner;
 use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
 use crate::lifecycle::{self, Activation, Listeners, Lock, Signals, Socket};
+use crate::sessions::Sessions;
 use crate::socket::rpc::{Callback, Control, StopAsked};
 use crate::socket::{self, Limits};
 use crate::store::Store;
+use crate::takeover::Takeovers;
 use akk_proto::api::{CallbackServer as _, ControlServer as _};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
@@ -62,12 +64,14 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(|e| system("catch signals", &e))?;
     let (stop, stop_asked) = watch::channel(StopAsked::No);
 
+    let sessions = Sessions::new(Vec::new());
     let (timers, idle_queue) = IdleTimers::new(clock.clone());
     let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
     let executors = Executors::new(Context {
         ledger: Arc::new(store.clone()),
         reports: Arc::new(ToConversations(conversations.clone())),
         prompts: Arc::new(Prompts { store: store.clone(), akkctl: akkctl_path(&config) }),
+        sessions: sessions.clone(),
         environment: {
             let env = config.surroundings().env.clone();
             Arc::new(move |order| agent_environment(&order.agent, &env, order.proxy.as_deref()))
@@ -97,9 +101,12 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let deliveries = tokio::spawn(runner.run(quit.clone()));
     tokio::spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
 
+    let takeovers = Takeovers::new(store.clone(), conversations.clone(), sessions.clone(), clock.clone());
     let control = Control {
         store: store.clone(),
         conversations: conversations.clone(),
+        sessions,
+        takeovers,
         config: config.clone(),
         clock: clock.clone(),
         paths: paths.clone(),

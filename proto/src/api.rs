@@ -6,6 +6,7 @@ use crate::conversation::{
 use crate::delivery::DeliveryView;
 use crate::event::EventRecord;
 use crate::message::{Message, MessageType};
+use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
 use crate::{ConversationId, DeliveryId, MessageId, RequestId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 
@@ -457,9 +458,10 @@ mod rpc {
     #![allow(unused_imports, reason = "which names the macro uses depends on the half that is asked for")]
     use super::{
         CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer,
-        DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, Empty, GetAnswer, HistoryAnswer,
-        HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer,
-        SearchParams, SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams, WaitAnswer, WaitParams,
+        DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, DiscoverAnswer, DiscoverParams, Empty,
+        GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer,
+        ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, SessionItem, StopParams, StreamItem,
+        SubscribeParams, TakeoverAnswer, TakeoverParams, WaitAnswer, WaitParams, WatchParams,
     };
     use jsonrpsee::core::{RpcResult, SubscriptionResult};
     use jsonrpsee::proc_macros::rpc;
@@ -523,6 +525,15 @@ mod rpc {
         /// Marks a delivery as told.
         #[method(name = "delivery.ack")]
         async fn delivery_ack(&self, params: DeliveryParams) -> RpcResult<DeliveryAnswer>;
+        /// Native sessions: what there is, which process runs which, what works here.
+        #[method(name = "sessions.discover")]
+        async fn discover(&self, params: DiscoverParams) -> RpcResult<DiscoverAnswer>;
+        /// Makes a native session a conversation, or says what stands against it.
+        #[method(name = "sessions.takeover", with_extensions)]
+        async fn takeover(&self, params: TakeoverParams) -> RpcResult<TakeoverAnswer>;
+        /// What happens to native sessions, as it happens.
+        #[subscription(name = "sessions.watch" => "sessions.item", unsubscribe = "sessions.unwatch", item = SessionItem)]
+        async fn watch_sessions(&self, params: WatchParams) -> SubscriptionResult;
         /// Events as they happen, resumable.
         #[subscription(name = "events.subscribe" => "events.item", unsubscribe = "events.unsubscribe", item = StreamItem)]
         async fn events(&self, params: SubscribeParams) -> SubscriptionResult;

@@ -2,6 +2,7 @@
 
 use crate::event::TurnOutcome;
 use crate::message::{Actor, Message};
+use crate::session::{AttachmentView, ForkView};
 use crate::{ConversationId, LaunchId, MessageId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -363,10 +364,10 @@ pub struct ConversationView {
     pub model_selection: Option<ModelSelectionView>,
     /// How a native session was taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub native_session_takeover: Option<serde_json::Value>,
+    pub native_session_takeover: Option<Box<AttachmentView>>,
     /// What was carried over from a forked session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fork_context_takeover: Option<serde_json::Value>,
+    pub fork_context_takeover: Option<Box<ForkView>>,
     /// Deliveries that the orchestrator has not acknowledged.
     pub undelivered: u64,
     /// The open turn, else the last one.

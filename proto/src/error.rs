@@ -40,6 +40,12 @@ pub enum ErrorKind {
     TargetStillActive,
     /// Another process writes this session.
     ActiveWriter,
+    /// The plan that was confirmed is used up, too old, or unknown.
+    PlanExpired,
+    /// A turn runs in the session.
+    SessionWorking,
+    /// The process is one of akkd's own, or an ancestor of the caller.
+    ProtectedProcess,
     /// Past a limit of size or count.
     TooLarge,
     /// Client and daemon do not speak the same protocol.
@@ -62,7 +68,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of its code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::NotFound,
         Self::AmbiguousId,
         Self::WrongStatus,
@@ -89,6 +95,9 @@ impl ErrorKind {
         Self::InvalidRequest,
         Self::UnknownMethod,
         Self::PeerRefused,
+        Self::PlanExpired,
+        Self::SessionWorking,
+        Self::ProtectedProcess,
     ];
 
     /// The JSON-RPC error code: -32000 upward in absolute value, one per kind. What JSON-RPC itself names keeps its

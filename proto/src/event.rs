@@ -2,6 +2,7 @@
 
 use crate::conversation::{BudgetLevel, PermissionPolicy, RecoveryPolicy, Transport};
 use crate::message::{Actor, Message};
+use crate::session::{ForkOrigin, NativeAttachment};
 use crate::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +164,14 @@ pub enum EventBody {
         /// The first one.
         message_id: MessageId,
     },
+    /// The conversation goes on with a session that the user had started.
+    NativeSessionAttached(Box<NativeAttachment>),
+    /// The conversation begins with a summary of a session that the user had started.
+    NativeSessionForked(Box<ForkOrigin>),
+    /// The attached session has taken its first prompt from akkd.
+    NativeSessionBootstrapped,
+    /// The new session has taken its first prompt, with the summary.
+    ForkSessionBootstrapped,
     /// A delivery to the orchestrator was tried.
     DeliveryAttempt {
         /// Which.
@@ -208,6 +217,10 @@ impl EventBody {
             Self::ModelSelected { .. } => "model_selected",
             Self::LateCallback(_) => "late_callback",
             Self::DuplicateCallback { .. } => "duplicate_callback",
+            Self::NativeSessionAttached(_) => "native_session_attached",
+            Self::NativeSessionForked(_) => "native_session_forked",
+            Self::NativeSessionBootstrapped => "native_session_bootstrapped",
+            Self::ForkSessionBootstrapped => "fork_session_bootstrapped",
             Self::DeliveryAttempt { .. } => "delivery_attempt",
             Self::DeliveryAccepted { .. } => "delivery_accepted",
         }

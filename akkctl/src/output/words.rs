@@ -226,6 +226,12 @@ pub(crate) fn event(record: &EventRecord) -> String {
         EventBody::ModelSelected { model } => format!("model is now {}", one_line(model)),
         EventBody::LateCallback(m) => format!("late report, changes nothing: {}", message(m)),
         EventBody::DuplicateCallback { .. } => "the agent repeated a report".to_owned(),
+        EventBody::NativeSessionAttached(a) => {
+            format!("session {} taken over by {}", one_line(&a.session_id), a.strategy)
+        }
+        EventBody::NativeSessionForked(f) => format!("forked from session {}", one_line(&f.session_id)),
+        EventBody::NativeSessionBootstrapped => "the session has taken its first prompt from akkd".to_owned(),
+        EventBody::ForkSessionBootstrapped => "the new session has taken the summary".to_owned(),
         EventBody::DeliveryAttempt { attempt, error: None, .. } => format!("delivery attempt {attempt}"),
         EventBody::DeliveryAttempt { attempt, error: Some(error), .. } => {
             because(&format!("delivery attempt {attempt} failed"), error)

@@ -3,7 +3,7 @@
 //! `apply` is used for new events and for the replay of recorded ones alike, so that the stored state and the state
 //! rebuilt from the history are the same. It refuses what cannot be; [`crate::decide`] chooses what is.
 
-use crate::conversation::{Conversation, EndedTurn, Heard, OpenTurn, Phase, QueuedMessage, Settled, TurnProcess};
+use crate::conversation::{self, Conversation, EndedTurn, Heard, OpenTurn, Phase, QueuedMessage, Settled, TurnProcess};
 use crate::effect::{Effect, StartTurn};
 use crate::{Event, budget, notice, redact};
 use akk_proto::conversation::BudgetLevel;
@@ -47,6 +47,7 @@ pub fn begin(event: &Event) -> Result<Conversation, Refused> {
         heard: Vec::new(),
         last_report: None,
         former_sessions: Vec::new(),
+        origin: None,
     })
 }
 
@@ -152,6 +153,24 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
                 notice::message(&next, &recorded.message, &mut effects);
             }
         }
+        EventBody::NativeSessionAttached(attachment) => {
+            let attachment = attachment.clone();
+            came_from(&mut next, event.ts, conversation::Origin::Attached { attachment, needs_bootstrap: true }, body)?;
+        }
+        EventBody::NativeSessionForked(fork) => {
+            let fork = fork.clone();
+            came_from(&mut next, event.ts, conversation::Origin::Forked { fork, needs_bootstrap: true }, body)?;
+        }
+        EventBody::NativeSessionBootstrapped => match &mut next.origin {
+            Some(conversation::Origin::Attached { needs_bootstrap, .. }) if next.bootstrapped => {
+                *needs_bootstrap = false;
+            }
+            _ => return Err(impossible(body, "no attached session has taken a prompt")),
+        },
+        EventBody::ForkSessionBootstrapped => match &mut next.origin {
+            Some(conversation::Origin::Forked { needs_bootstrap, .. }) if next.bootstrapped => *needs_bootstrap = false,
+            _ => return Err(impossible(body, "no forked session has taken a prompt")),
+        },
         EventBody::ExecutorReadopted { .. }
         | EventBody::ExecutorExit { .. }
         | EventBody::ExecutorCancelRequested { .. }
@@ -257,6 +276,26 @@ fn to_agent(next: &mut Conversation, requires_response: bool) {
     } else if next.phase == Phase::Created {
         next.phase = Phase::Running;
     }
+}
+
+/// A conversation that begins with a native session: nothing was said yet, and it is ready to be used.
+fn came_from(
+    next: &mut Conversation,
+    ts: Timestamp,
+    origin: conversation::Origin,
+    body: &EventBody,
+) -> Result<(), Refused> {
+    if next.phase != Phase::Created || next.origin.is_some() {
+        return Err(impossible(body, "the conversation has begun already"));
+    }
+    if let conversation::Origin::Attached { attachment, .. } = &origin
+        && next.native_session.as_ref() != Some(&attachment.session_id)
+    {
+        return Err(impossible(body, "the conversation was made for another session"));
+    }
+    next.origin = Some(origin);
+    next.phase = Phase::Idle { since: ts };
+    Ok(())
 }
 
 /// What a report does to status and turn.

@@ -4,6 +4,7 @@ use crate::budget;
 use akk_proto::conversation::{BudgetLevel, Status};
 use akk_proto::event::{Created, SessionReached, TurnOutcome};
 use akk_proto::message::MessageType;
+use akk_proto::session::{ForkOrigin, NativeAttachment};
 use akk_proto::{LaunchId, MessageId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,38 @@ pub struct Conversation {
     pub last_report: Option<MessageId>,
     /// Sessions that were given up, oldest first.
     pub former_sessions: Vec<String>,
+    /// Where it came from, when it did not begin with a request.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+}
+
+/// The native session that a conversation came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "origin", rename_all = "snake_case")]
+pub enum Origin {
+    /// It goes on with that session.
+    Attached {
+        /// How it came by it.
+        attachment: Box<NativeAttachment>,
+        /// Whether the session has not taken a prompt of akkd yet.
+        needs_bootstrap: bool,
+    },
+    /// It began with a summary of that session.
+    Forked {
+        /// What was carried over.
+        fork: Box<ForkOrigin>,
+        /// Whether the summary has not been told yet.
+        needs_bootstrap: bool,
+    },
+}
+
+impl Origin {
+    /// Whether its first prompt is still to be taken by the agent.
+    pub fn needs_bootstrap(&self) -> bool {
+        match self {
+            Self::Attached { needs_bootstrap, .. } | Self::Forked { needs_bootstrap, .. } => *needs_bootstrap,
+        }
+    }
 }
 
 /// Where a conversation stands, with what belongs to that.
@@ -227,6 +260,14 @@ impl Phase {
 }
 
 impl Conversation {
+    /// The native session that it goes on with, as long as that was not given up for a fresh one.
+    pub fn attachment(&self) -> Option<&NativeAttachment> {
+        match &self.origin {
+            Some(Origin::Attached { attachment, .. }) if self.former_sessions.is_empty() => Some(attachment),
+            _ => None,
+        }
+    }
+
     /// The status that clients see.
     pub fn status(&self) -> Status {
         self.phase.status()

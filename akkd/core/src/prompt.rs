@@ -3,7 +3,7 @@
 //! Every prompt names the turn that it belongs to, in the command that the agent runs to report back, so that an old
 //! report cannot settle a new turn.
 
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Origin};
 use crate::redact::cut;
 use akk_proto::TurnId;
 use akk_proto::message::Message;
@@ -28,6 +28,7 @@ pub struct Facts<'a> {
 /// The first prompt of an agent session.
 pub fn bootstrap(facts: Facts<'_>, controls: &[Message], message: &Message) -> String {
     let mut out = rules(facts);
+    push_origin(&mut out, facts.conversation);
     out.push_str("\n# Your task\n\n");
     push_messages(&mut out, controls, message);
     out
@@ -47,6 +48,9 @@ pub fn follow_up(facts: Facts<'_>, controls: &[Message], message: &Message) -> S
 /// The first prompt of a session that replaces a lost one.
 pub fn replay(facts: Facts<'_>, history: &[Message], controls: &[Message], message: &Message) -> String {
     let mut out = rules(facts);
+    if matches!(facts.conversation.origin, Some(Origin::Forked { .. })) {
+        push_origin(&mut out, facts.conversation);
+    }
     out.push_str(
         "\n# What happened before\n\nThis is a new agent session for a task that began earlier; the earlier session is \
          not available. Work of it may already be in the workspace: look before you repeat anything. ",
@@ -64,6 +68,27 @@ pub fn replay(facts: Facts<'_>, history: &[Message], controls: &[Message], messa
     out.push_str("\n# The message to work on now\n\n");
     push_messages(&mut out, controls, message);
     out
+}
+
+/// What the agent must know of the native session that its conversation came from.
+fn push_origin(out: &mut String, conversation: &Conversation) {
+    match &conversation.origin {
+        None => {}
+        Some(Origin::Attached { .. }) => out.push_str(
+            "\n# This session existed before\n\nA person worked with you in this session until now. What was said and \
+             done in it still holds. From here on the messages come from the orchestrator, under the rules above; the \
+             person may come back to this session later.\n",
+        ),
+        Some(Origin::Forked { fork, .. }) => {
+            let _ = write!(
+                out,
+                "\n# What was handed over\n\nThis is a new session. A person worked on this with another agent session \
+                 before; it goes on without you. The person confirmed this summary of it, and you get nothing else of \
+                 it. Work of it may be in the workspace: look before you repeat anything.\n\n{}\n",
+                indent(&fork.summary)
+            );
+        }
+    }
 }
 
 const EXAMPLE_DONE: &str = r#"{"type":"done","body":"What changed: … How it was verified: … What remains: nothing."}"#;

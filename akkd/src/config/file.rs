@@ -38,6 +38,7 @@ pub(super) struct ConfigFile {
     pub(super) log_retention_days: Option<u32>,
     pub(super) openclaw: OpenClaw,
     pub(super) codex_homes: Vec<PathBuf>,
+    pub(super) codex_command: Option<Vec<String>>,
 }
 
 /// `[agents.NAME]`.
@@ -79,6 +80,13 @@ struct Root {
     log: Log,
     openclaw: OpenClawTable,
     codex_homes: Vec<CodexHome>,
+    codex: Codex,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Codex {
+    command: Option<Spanned<Vec<String>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -221,6 +229,7 @@ pub(super) fn parse(source: &Source<'_>) -> Result<ConfigFile, ConfigError> {
         log_retention_days: check.optional(root.log.retention_days, 1..=36_500, "Give days, 1 or more.")?,
         openclaw,
         codex_homes,
+        codex_command: root.codex.command.map(|c| check.argv(c)).transpose()?,
     })
 }
 

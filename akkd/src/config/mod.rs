@@ -26,6 +26,12 @@
 //! env = { MY_AGENT_MODE = "fast" }
 //! env_allow = ["MY_AGENT_*"]
 //!
+//! [codex]                        # resumes native sessions of Codex
+//! command = ["codex"]
+//!
+//! [[codex_homes]]                # besides CODEX_HOME or ~/.codex
+//! path = "/srv/codex"
+//!
 //! [delivery]
 //! command = ["notify-send", "akk"]
 //! timeout_seconds = 60
@@ -93,8 +99,10 @@ pub struct Config {
     pub log_retention_days: Option<u32>,
     /// How OpenClaw is reached without its plugin.
     pub openclaw: OpenClaw,
-    /// Codex homes whose sessions are discovered, besides `CODEX_HOME` or `~/.codex`.
+    /// Codex homes whose sessions are discovered: `CODEX_HOME` or `~/.codex`, then those that the file adds.
     pub codex_homes: Vec<PathBuf>,
+    /// Argv of the Codex command line that resumes native sessions; `["codex"]`.
+    pub codex_command: Vec<String>,
     /// What was left out of account, in sentences: to log once at start and to show in `doctor`.
     pub warnings: Vec<String>,
 }
@@ -238,10 +246,24 @@ impl Config {
             log_level: file.log_level,
             log_retention_days: file.log_retention_days,
             openclaw: file.openclaw.expand(&around.env),
-            codex_homes: file.codex_homes.iter().map(|p| file::expand_home(p, &around.env)).collect(),
+            codex_command: file.codex_command.unwrap_or_else(|| vec!["codex".to_owned()]),
+            codex_homes: codex_homes(&file.codex_homes, &around.env),
             warnings,
         })
     }
+}
+
+/// The home that Codex itself would use, and the added ones, each once.
+fn codex_homes(added: &[PathBuf], env: &BTreeMap<String, String>) -> Vec<PathBuf> {
+    let set = env.get("CODEX_HOME").filter(|h| !h.is_empty()).map(PathBuf::from);
+    let own = set.or_else(|| env.get("HOME").map(|home| Path::new(home).join(".codex")));
+    let mut homes: Vec<PathBuf> = Vec::new();
+    for home in own.into_iter().chain(added.iter().map(|p| file::expand_home(p, env))) {
+        if !homes.contains(&home) {
+            homes.push(home);
+        }
+    }
+    homes
 }
 
 impl OpenClaw {

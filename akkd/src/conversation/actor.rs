@@ -2,7 +2,7 @@
 
 use super::{Asked, Shared, not_found, repeated, session_name};
 use crate::store::{AnsweredRequest, Checkpoint, Commit, StoreError};
-use akk_core::decide::{self, Decision, Input, Said};
+use akk_core::decide::{self, Beginning, Decision, Input, Said};
 use akk_core::{Conversation, Effect, ExecutorReport};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::Created;
@@ -24,7 +24,7 @@ pub(super) struct Command {
 
 /// What is to be decided.
 pub(super) enum Work {
-    Begin { created: Box<Created>, request: String },
+    Begin { created: Box<Created>, beginning: Beginning },
     Input(Box<Input>),
     Executor(Box<ExecutorReport>),
     Delete,
@@ -99,7 +99,7 @@ async fn handle(
     }
     let begins = matches!(work, Work::Begin { .. });
     let decision = match (&*loaded, work) {
-        (None, Work::Begin { created, request }) => decide::begin(*created, &request, &shared.given())?,
+        (None, Work::Begin { created, beginning }) => decide::begin_with(*created, &beginning, &shared.given())?,
         (Some(l), Work::Input(input)) => decide::decide(&l.state, &input, &shared.given())?,
         (Some(l), Work::Executor(report)) => {
             let given = shared.given();

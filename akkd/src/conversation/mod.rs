@@ -16,7 +16,7 @@ pub use timers::{IdleQueue, IdleTimers};
 use crate::clock::Clock;
 use crate::store::{AnsweredRequest, Checkpoint, Store};
 use actor::{Command, Work};
-use akk_core::decide::{Given, Input};
+use akk_core::decide::{Beginning, Given, Input};
 use akk_core::{Conversation, Effect, ExecutorReport};
 use akk_proto::ConversationId;
 use akk_proto::error::{ErrorKind, Failure};
@@ -60,13 +60,18 @@ impl Conversations {
         (Self { shared: Arc::new(Shared { store, clock, effects, timers, live: Mutex::default() }) }, asked)
     }
 
-    /// Begins a conversation with its first turn.
+    /// Begins a conversation: with its first turn, or with a native session.
     ///
     /// # Errors
     /// When core refuses it or it cannot be made durable. A repeat of a `request_id` gives `Answer::repeated`.
-    pub async fn delegate(&self, created: Created, request: String, call: Option<Request>) -> Result<Answer, Failure> {
+    pub async fn begin(
+        &self,
+        created: Created,
+        beginning: Beginning,
+        call: Option<Request>,
+    ) -> Result<Answer, Failure> {
         let id = created.conversation_id.clone();
-        self.tell(&id, Work::Begin { created: Box::new(created), request }, call, None).await
+        self.tell(&id, Work::Begin { created: Box::new(created), beginning }, call, None).await
     }
 
     /// Lets core decide what becomes of `input`, and commits it.

@@ -3,7 +3,7 @@
 use super::{Asked, Conversations, IdleQueue, IdleTimers};
 use crate::clock::Clock;
 use crate::store::Store;
-use akk_core::decide::{Input, Report};
+use akk_core::decide::{Beginning, Input, Report};
 use akk_core::{Ended, ExecutorReport, How, intake};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
 use akk_proto::event::Created;
@@ -62,7 +62,7 @@ impl House {
     /// A conversation with an open turn.
     pub(crate) async fn begin(&self, created: Created) -> ConversationId {
         let id = created.conversation_id.clone();
-        self.conversations.delegate(created, "fix the tests".into(), None).await.unwrap();
+        self.conversations.begin(created, Beginning::Request("fix the tests".into()), None).await.unwrap();
         id
     }
 

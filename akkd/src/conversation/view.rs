@@ -1,10 +1,11 @@
 //! A conversation as clients see it.
 
 use akk_core::Conversation;
-use akk_core::conversation::Phase;
+use akk_core::conversation::{Origin, Phase};
 use akk_proto::conversation::{
     ConversationView, ExecutorView, ModelSelectionView, Need, ProcessView, RecoveryView, TurnView,
 };
+use akk_proto::session::{AttachmentView, ForkView};
 
 /// What the conversation waits for; none while it goes on by itself.
 pub fn need(state: &Conversation) -> Option<Need> {
@@ -67,8 +68,18 @@ pub fn view(state: &Conversation, undelivered: u64) -> ConversationView {
             }),
             _ => None,
         },
-        native_session_takeover: None,
-        fork_context_takeover: None,
+        native_session_takeover: match &state.origin {
+            Some(Origin::Attached { attachment, needs_bootstrap }) => {
+                Some(Box::new(AttachmentView { attachment: (**attachment).clone(), needs_bootstrap: *needs_bootstrap }))
+            }
+            _ => None,
+        },
+        fork_context_takeover: match &state.origin {
+            Some(Origin::Forked { fork, needs_bootstrap }) => {
+                Some(Box::new(ForkView { origin: (**fork).clone(), needs_bootstrap: *needs_bootstrap }))
+            }
+            _ => None,
+        },
         undelivered,
         turn: turn(state),
         queued: state.queue.iter().map(|q| q.message_id.clone()).collect(),

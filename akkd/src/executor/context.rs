@@ -2,6 +2,7 @@
 
 use super::TurnOrder;
 use super::ledger::LaunchLedger;
+use crate::sessions::Sessions;
 use crate::store::Checkpoint;
 use akk_core::ExecutorReport;
 use akk_proto::{ConversationId, TurnId};
@@ -58,6 +59,8 @@ pub struct Context {
     pub reports: Arc<dyn ReportSink>,
     /// Gives prompts.
     pub prompts: Arc<dyn PromptSource>,
+    /// The native sessions: who runs one, and how it is resumed.
+    pub sessions: Sessions,
     /// The environment of agents, without the variables that executors add (`AKK_CONVERSATION`, `AKK_TICKET`,
     /// `AKK_CALLBACK_SOCKET`, `AKK_LAUNCH`).
     pub environment: Arc<AgentEnvironment>,

@@ -2,6 +2,7 @@
 
 use crate::config::AgentSpec;
 use akk_proto::conversation::PermissionPolicy;
+use akk_proto::session::NativeAttachment;
 use akk_proto::{ConversationId, TurnId};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub struct TurnOrder {
     /// The agent's own id of the session, if there is one to go on with. None: a fresh session in a fresh process,
     /// also where an older process of the conversation still runs (its ticket may be revoked).
     pub native_session: Option<String>,
+    /// Transport `codex`: how the conversation came by the session that `native_session` names; none once that was
+    /// given up for a fresh one.
+    pub attachment: Option<NativeAttachment>,
     /// The model, if one was asked for.
     pub model: Option<String>,
     /// Becomes `ALL_PROXY` and `all_proxy` of the agent.

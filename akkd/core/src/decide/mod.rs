@@ -8,7 +8,7 @@ mod orchestrator;
 mod report;
 
 use crate::apply::{self, Refused};
-use crate::conversation::{Conversation, Phase};
+use crate::conversation::{self, Conversation, Phase};
 use crate::effect::Effect;
 use crate::input::ExecutorReport;
 use crate::{Event, budget};
@@ -17,6 +17,7 @@ use akk_proto::delivery::DeliveryBody;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{Created, EventBody, Fingerprint, MessageRecorded, Origin, PromptKind, TurnStart};
 use akk_proto::message::{Actor, Message, MessageType};
+use akk_proto::session::{ForkOrigin, NativeAttachment};
 use akk_proto::{DeliveryId, MessageId, Timestamp, TurnId};
 use uuid::Uuid;
 
@@ -151,6 +152,35 @@ pub fn begin(created: Created, request: &str, given: &Given) -> Result<Decision,
     Ok(draft.finish())
 }
 
+/// What a conversation begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Beginning {
+    /// A first message, whole.
+    Request(String),
+    /// A native session to go on with; nothing is said yet.
+    Attached(Box<NativeAttachment>),
+    /// A summary of a native session, for a new one; nothing is said yet.
+    Forked(Box<ForkOrigin>),
+}
+
+/// Begins a conversation, whatever with.
+///
+/// # Errors
+/// Those of [`begin`]; an attachment of another session than `created` names.
+pub fn begin_with(created: Created, beginning: &Beginning, given: &Given) -> Result<Decision, Refused> {
+    let body = match beginning {
+        Beginning::Request(request) => return begin(created, request, given),
+        Beginning::Attached(attachment) => EventBody::NativeSessionAttached(attachment.clone()),
+        Beginning::Forked(fork) => EventBody::NativeSessionForked(fork.clone()),
+    };
+    let event = Event { ts: given.now, turn_id: None, body: EventBody::ConversationCreated(Box::new(created)) };
+    let state = apply::begin(&event)?;
+    let mut draft = Draft::new(state, given);
+    draft.events.push(event);
+    draft.record(None, body)?;
+    Ok(draft.finish())
+}
+
 /// What becomes of `input`.
 ///
 /// # Errors
@@ -184,11 +214,11 @@ pub fn decide(state: &Conversation, input: &Input, given: &Given) -> Result<Deci
 
 /// The prompt kind for a conversation whose next turn carries this message.
 fn prompt_kind(state: &Conversation, message_id: &MessageId) -> PromptKind {
-    let never_prompted = state.turns == 0;
+    let never_prompted = state.turns == 0 || state.origin.as_ref().is_some_and(|o| o.needs_bootstrap());
     let first_again = state.last_turn.as_ref().is_some_and(|t| t.message_id == *message_id) && state.turns == 1;
     if state.bootstrapped && state.native_session.is_some() {
         PromptKind::FollowUp
-    } else if never_prompted || (first_again && state.former_sessions.is_empty()) {
+    } else if state.former_sessions.is_empty() && (never_prompted || first_again) {
         PromptKind::Bootstrap
     } else {
         PromptKind::Replay
@@ -241,7 +271,25 @@ impl<'a> Draft<'a> {
         self.state = state;
         self.effects.extend(effects);
         self.events.push(event);
-        Ok(())
+        self.note_bootstrap()
+    }
+
+    /// The agent of a native session, or of its fork, has taken its first prompt.
+    fn note_bootstrap(&mut self) -> Result<(), Refused> {
+        if !self.state.bootstrapped || self.state.phase.is_terminal() {
+            return Ok(());
+        }
+        match &self.state.origin {
+            Some(conversation::Origin::Attached { needs_bootstrap: true, .. })
+                if self.state.former_sessions.is_empty() =>
+            {
+                self.record(None, EventBody::NativeSessionBootstrapped)
+            }
+            Some(conversation::Origin::Forked { needs_bootstrap: true, .. }) => {
+                self.record(None, EventBody::ForkSessionBootstrapped)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn open_turn_id(&self) -> Option<TurnId> {

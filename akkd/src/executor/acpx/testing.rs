@@ -29,6 +29,7 @@ pub(super) fn order(kind: &str) -> TurnOrder {
         workspace: "/a place".into(),
         session: "akk-test-1".into(),
         native_session: None,
+        attachment: None,
         model: None,
         proxy: None,
         permissions: PermissionPolicy::All,

@@ -3,6 +3,7 @@
 use super::{Control, call, check_name};
 use crate::config::{AgentSpec, Config};
 use crate::conversation::session_name;
+use akk_core::decide::Beginning;
 use akk_core::{budget, redact};
 use akk_proto::api::{DelegateAnswer, DelegateParams};
 use akk_proto::conversation::Transport;
@@ -46,7 +47,10 @@ impl Control {
             // Two calls with the same session must not both find it free.
             let _one_at_a_time = if params.session.is_some() { Some(NAMED_SESSION.lock().await) } else { None };
             let created = self.created(&config, agent, &request, &params).await?;
-            (created.conversation_id.clone(), self.conversations.delegate(created, request, call).await?)
+            (
+                created.conversation_id.clone(),
+                self.conversations.begin(created, Beginning::Request(request), call).await?,
+            )
         };
         let turn_id = answer.said.turn_id.unwrap_or_else(|| TurnId::nth(1));
         super::wait::until_prompted(&mut events, &id, &turn_id, START_WAIT).await;

@@ -3,14 +3,19 @@
 mod change;
 mod delegate;
 mod read;
+mod sessions;
 mod subscribe;
+mod takeover;
 mod wait;
 
 use crate::callback::Intake;
 use crate::clock::Clock;
 use crate::config::ConfigSource;
 use crate::conversation::{Conversations, Request, view};
+use crate::sessions::Sessions;
+use crate::socket::peer::Peer;
 use crate::store::{Store, StoreError};
+use crate::takeover::Takeovers;
 use akk_core::Conversation;
 use akk_proto::api::{
     CallbackServer, CancelAnswer, CloseParams, ControlServer, ConversationParams, DaemonInfo, DelegateAnswer,
@@ -22,9 +27,10 @@ use akk_proto::api::{
 use akk_proto::conversation::ConversationView;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
+use akk_proto::session::{DiscoverAnswer, DiscoverParams, TakeoverAnswer, TakeoverParams, WatchParams};
 use akk_proto::{ConversationId, RequestId, Timestamp};
 use jsonrpsee::core::{RpcResult, SubscriptionResult, async_trait};
-use jsonrpsee::{PendingSubscriptionSink, types::ErrorObjectOwned};
+use jsonrpsee::{Extensions, PendingSubscriptionSink, types::ErrorObjectOwned};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -46,6 +52,10 @@ pub struct Control {
     pub store: Store,
     /// The way to every conversation, for changing.
     pub conversations: Conversations,
+    /// The sessions that akkd did not start.
+    pub sessions: Sessions,
+    /// Makes them conversations.
+    pub takeovers: Takeovers,
     /// The owner's configuration.
     pub config: Arc<ConfigSource>,
     /// The wall clock.
@@ -199,6 +209,18 @@ impl ControlServer for Control {
         wire(self.delivered(params).await)
     }
 
+    async fn discover(&self, params: DiscoverParams) -> RpcResult<DiscoverAnswer> {
+        wire(self.look_around(params).await)
+    }
+
+    async fn takeover(&self, extensions: &Extensions, params: TakeoverParams) -> RpcResult<TakeoverAnswer> {
+        wire(self.take_over(params, extensions.get::<Peer>().copied()).await)
+    }
+
+    async fn watch_sessions(&self, pending: PendingSubscriptionSink, params: WatchParams) -> SubscriptionResult {
+        self.watch_native(pending, params).await
+    }
+
     async fn events(&self, pending: PendingSubscriptionSink, params: SubscribeParams) -> SubscriptionResult {
         self.follow(pending, params).await
     }
@@ -234,6 +256,13 @@ mod tests {
         Control {
             store: house.store.clone(),
             conversations: house.conversations.clone(),
+            sessions: Sessions::new(Vec::new()),
+            takeovers: Takeovers::new(
+                house.store.clone(),
+                house.conversations.clone(),
+                Sessions::new(Vec::new()),
+                house.clock.clone(),
+            ),
             config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),
             clock: house.clock.clone(),
             paths: Paths::resolve(&Environment { akk_home: Some(home), ..Environment::default() }),
