@@ -2,7 +2,10 @@
 //! to what can be read.
 
 pub mod context;
+pub mod holders;
 pub mod home;
+pub mod locks;
+pub mod processes;
 pub mod resume;
 pub mod rollout;
 pub mod source;
