@@ -11,18 +11,18 @@ const MAX_CURSOR: usize = 5000;
 /// A place in the order: newest first, then by id downwards, then by home. It stays what it is while sessions come and
 /// go; a session in which something happens moves to the front.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
+pub(super) struct Position {
     /// When something happened in it last, milliseconds since the epoch; 0 where that is not known.
-    pub updated_ms: i64,
+    pub(super) updated_ms: i64,
     /// The session's id.
-    pub session_id: String,
+    pub(super) session_id: String,
     /// The home that it lies in: two can hold the same id.
-    pub home: String,
+    pub(super) home: String,
 }
 
 impl Position {
     /// Where a session stands.
-    pub fn of(session: &SessionView) -> Self {
+    pub(super) fn of(session: &SessionView) -> Self {
         Self {
             updated_ms: session.updated_at.map_or(0, |t| t.0),
             session_id: session.session_id.clone(),
@@ -34,7 +34,7 @@ impl Position {
     ///
     /// # Errors
     /// `invalid_params` for what is none.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         let read = || {
             let mut parts = text.splitn(3, '/');
             let updated_ms = parts.next()?.parse().ok()?;
@@ -71,7 +71,7 @@ impl PartialOrd for Position {
 }
 
 /// One page of everything that lies behind `after`.
-pub fn page_of(mut sessions: Vec<SessionView>, after: Option<&Position>, limit: usize) -> DiscoverAnswer {
+pub(super) fn page_of(mut sessions: Vec<SessionView>, after: Option<&Position>, limit: usize) -> DiscoverAnswer {
     let total = sessions.len() as u64;
     sessions.sort_by_cached_key(Position::of);
     if let Some(after) = after {
@@ -106,7 +106,7 @@ mod tests {
     use akk_proto::Timestamp;
     use akk_proto::session::{Capability, SessionActivity, SessionSource};
 
-    pub(crate) fn session(id: &str, home: &str, updated: i64) -> SessionView {
+    fn session(id: &str, home: &str, updated: i64) -> SessionView {
         SessionView {
             agent: "x".into(),
             session_id: id.into(),

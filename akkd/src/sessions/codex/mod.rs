@@ -4,9 +4,13 @@
 pub mod context;
 pub mod holders;
 pub mod home;
+mod index;
 pub mod locks;
 pub mod processes;
 pub mod resume;
 pub mod rollout;
 pub mod source;
 pub mod threads;
+
+/// The provider's name: the agent's kind.
+pub const AGENT: &str = "codex";
