@@ -20,9 +20,6 @@ pub enum NotResumable {
     /// The rollout is there and cannot be read.
     #[error("its records cannot be read: {0}")]
     Unreadable(String),
-    /// Nothing that could be resumed.
-    #[error("none of its turns has ended yet: Codex has nothing to resume")]
-    NoEndedTurn,
     /// Nobody knows where it works.
     #[error("its records do not say where it works")]
     NoDirectory,

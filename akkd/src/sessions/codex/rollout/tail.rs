@@ -11,8 +11,6 @@ pub struct Tail {
     pub settings: Option<TurnSettings>,
     /// Whether a turn runs, by its records. A killed process leaves a turn open for ever.
     pub turn: TurnState,
-    /// Whether any turn ended: known to be so, not only likely. A thread without cannot be resumed.
-    pub ended_turn: bool,
     /// When the newest record was written.
     pub last_record_at: Option<Timestamp>,
     /// Records that could not be read.
