@@ -70,14 +70,41 @@ fn is_prose(before: &str, found: &str) -> bool {
 /// `text` with every recognised secret replaced by [`REDACTED`].
 pub fn redact(text: &str) -> String {
     // What a rule puts in has no sign of another one: looking once is enough.
-    let small = text.to_ascii_lowercase();
-    apply(text, |rule| rule.signs.iter().any(|sign| small.contains(sign)))
+    let mut may_fit = vec![false; RULES.len()];
+    let bytes = text.as_bytes();
+    let signs = &*SIGNS;
+    for (at, byte) in bytes.iter().enumerate() {
+        let Some(signs) = &signs[usize::from(*byte)] else { continue };
+        for (rule, sign) in signs {
+            if !may_fit[*rule] {
+                may_fit[*rule] = bytes.get(at..at + sign.len()).is_some_and(|b| b.eq_ignore_ascii_case(sign));
+            }
+        }
+    }
+    if !may_fit.contains(&true) {
+        return text.to_owned();
+    }
+    apply(text, |rule| may_fit[rule])
 }
 
+/// The signs, each with its rule, by their first byte in either case.
+static SIGNS: LazyLock<Vec<Option<Vec<(usize, &[u8])>>>> = LazyLock::new(|| {
+    let mut signs = vec![None; 256];
+    for (at, rule) in RULES.iter().enumerate() {
+        for sign in rule.signs.iter().map(|sign| sign.as_bytes()) {
+            let first = [sign[0], sign[0].to_ascii_uppercase()];
+            for byte in &first[..if first[0] == first[1] { 1 } else { 2 }] {
+                signs[usize::from(*byte)].get_or_insert_with(Vec::new).push((at, sign));
+            }
+        }
+    }
+    signs
+});
+
 /// `text` after those rules that `may_fit`.
-fn apply(text: &str, may_fit: impl Fn(&Rule) -> bool) -> String {
+fn apply(text: &str, may_fit: impl Fn(usize) -> bool) -> String {
     let mut out = text.to_owned();
-    for rule in RULES.iter().filter(|rule| may_fit(rule)) {
+    for (_, rule) in RULES.iter().enumerate().filter(|(at, _)| may_fit(*at)) {
         if !rule.pattern.is_match(&out) {
             continue;
         }
