@@ -53,6 +53,11 @@ impl CodexHome {
         self.path.join("thread-writer-locks")
     }
 
+    /// Whether `path` is or lies in one of the folders that say what is live: that of the rollouts, and that of the locks.
+    pub fn is_inside(&self, path: &Path) -> bool {
+        path.starts_with(self.sessions()) || path.starts_with(self.locks())
+    }
+
     /// The daemon's control socket, where one lies. It may be dead.
     pub fn control_socket(&self) -> Option<PathBuf> {
         use std::os::unix::fs::FileTypeExt as _;

@@ -5,12 +5,15 @@ pub mod context;
 pub mod holders;
 pub mod home;
 mod index;
+mod known;
 pub mod locks;
 pub mod processes;
 pub mod resume;
 pub mod rollout;
 pub mod source;
+mod survey;
 pub mod threads;
+mod watch;
 
 /// The provider's name: the agent's kind.
 pub const AGENT: &str = "codex";

@@ -135,8 +135,6 @@ pub(super) struct Index {
     live: HashMap<Key, Live>,
     /// Homes in which who works on a session can be seen, so that no turn runs where nobody is seen.
     overseen: HashSet<HomeNo>,
-    /// What many sessions share.
-    pub(super) shared: Shared,
 }
 
 impl Index {
@@ -148,7 +146,6 @@ impl Index {
             order: BTreeSet::new(),
             live: HashMap::new(),
             overseen: HashSet::new(),
-            shared: Shared::default(),
         }
     }
 
@@ -202,11 +199,6 @@ impl Index {
         }
         self.live.remove(&key);
         Some(view)
-    }
-
-    /// Forgets what no session uses any more.
-    pub(super) fn tidy(&mut self) {
-        self.shared.tidy();
     }
 
     /// What is known of a session that a process runs; none: no process does.

@@ -80,7 +80,7 @@ impl Shared {
     }
 
     /// Forgets what no session uses.
-    pub(super) fn tidy(&mut self) {
+    pub(in crate::sessions::codex) fn tidy(&mut self) {
         self.words.retain(|w| Arc::strong_count(w) > 1);
         self.directories.retain(|_, d| Arc::strong_count(d) > 1);
     }

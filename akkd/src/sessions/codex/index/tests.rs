@@ -23,7 +23,7 @@ fn key(n: u128) -> Key {
 fn filled(n: u128) -> Index {
     let mut index = Index::new(&["/h".into()]);
     for i in 0..n {
-        let thread = thread(&mut index.shared, &format!("Title {i}"), Path::new("/work/p"), 1000 + i as i64 / 3);
+        let thread = thread(&mut Shared::default(), &format!("Title {i}"), Path::new("/work/p"), 1000 + i as i64 / 3);
         assert_eq!(index.put(key(i), thread), Some(SessionChange::New));
     }
     index
@@ -68,7 +68,7 @@ fn a_cursor_stays_good_while_sessions_come_move_and_go() {
 fn two_homes_may_hold_the_same_id() {
     let mut index = Index::new(&["/a".into(), "/b".into()]);
     for home in [1, 0] {
-        let thread = thread(&mut index.shared, "x", Path::new("/p"), 5);
+        let thread = thread(&mut Shared::default(), "x", Path::new("/p"), 5);
         index.put(Key { id: id(1), home }, thread);
     }
     assert_eq!(index.with_id(id(1)).len(), 2);
@@ -88,7 +88,7 @@ fn a_directory_is_found_by_its_real_place() {
     std::os::unix::fs::symlink(&real, &link).unwrap();
     let mut index = Index::new(&["/h".into()]);
     for (n, cwd) in [real.as_path(), link.as_path(), dir.path(), Path::new("/gone")].into_iter().enumerate() {
-        let thread = thread(&mut index.shared, &n.to_string(), cwd, 10 - n as i64);
+        let thread = thread(&mut Shared::default(), &n.to_string(), cwd, 10 - n as i64);
         index.put(key(n as u128), thread);
     }
     for asked in [&real, &link, &link.join("."), &dir.path().join("link/../real/")] {
@@ -103,7 +103,7 @@ fn a_directory_is_found_by_its_real_place() {
 fn text_is_found_in_id_title_and_directory_whatever_the_case() {
     let mut index = Index::new(&["/h".into()]);
     for (n, (title, cwd)) in [("Fix the Login", "/p/Änderung"), ("STRASSE größer", "/p/x")].into_iter().enumerate() {
-        let thread = thread(&mut index.shared, title, Path::new(cwd), n as i64);
+        let thread = thread(&mut Shared::default(), title, Path::new(cwd), n as i64);
         index.put(key(n as u128), thread);
     }
     let found = |text: &str| {
@@ -136,15 +136,15 @@ fn an_older_row_does_not_take_a_newer_turns_model_back() {
     let mut index = filled(1);
     let model = |index: &Index| index.get(key(0)).unwrap().model.as_deref().map(str::to_owned);
     let turn = Thread {
-        model: Some(index.shared.word("new")),
+        model: Some(Shared::default().word("new")),
         model_ms: 5000,
         updated_ms: 5000,
         ..index.get(key(0)).unwrap().clone()
     };
     assert_eq!(index.put(key(0), turn), Some(SessionChange::Changed));
     let row = |index: &mut Index, word, updated_ms| Thread {
-        model: Some(index.shared.word(word)),
-        ..thread(&mut index.shared, "Title 0", Path::new("/work/p"), updated_ms)
+        model: Some(Shared::default().word(word)),
+        ..thread(&mut Shared::default(), "Title 0", Path::new("/work/p"), updated_ms)
     };
     let old = row(&mut index, "old", 4000);
     assert_eq!(index.put(key(0), old), None);
@@ -156,13 +156,18 @@ fn an_older_row_does_not_take_a_newer_turns_model_back() {
 
 #[test]
 fn what_no_session_uses_is_forgotten() {
-    let mut index = filled(10);
-    assert_eq!(index.shared.directories.len(), 1);
+    let (mut index, mut shared) = (Index::new(&["/h".into()]), Shared::default());
+    for n in 0..10 {
+        let thread = thread(&mut shared, "x", Path::new("/p"), n);
+        index.put(key(n as u128), thread);
+    }
+    shared.tidy();
+    assert_eq!(shared.directories.len(), 1, "kept once for ten sessions");
     for n in 0..10 {
         index.remove(key(n)).unwrap();
     }
-    index.tidy();
-    assert_eq!((index.len(), index.shared.directories.len(), index.order.len()), (0, 0, 0));
+    shared.tidy();
+    assert_eq!((index.len(), shared.directories.len(), index.order.len()), (0, 0, 0));
 }
 
 #[test]
