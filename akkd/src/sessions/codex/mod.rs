@@ -2,13 +2,16 @@
 //! to what can be read.
 
 pub mod context;
+mod gather;
 pub mod holders;
 pub mod home;
 mod index;
 mod known;
 pub mod locks;
+mod places;
 pub mod processes;
 pub mod resume;
+mod roles;
 pub mod rollout;
 pub mod source;
 mod survey;

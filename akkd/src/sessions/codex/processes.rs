@@ -27,6 +27,9 @@ pub struct CodexProcess {
     pub held: Vec<Held>,
     /// The session that its command line resumes.
     pub resumes: Option<String>,
+    /// The directory of which some session may be the one that it runs, canonical; none when it holds a session for
+    /// certain, when its command line names one, and when it is a program that runs none by itself.
+    pub may_work_in: Option<PathBuf>,
     /// What it started, and they, and a wrapper that started it, without itself.
     pub relatives: Vec<Relative>,
     /// The conversation that it works for, when akkd started it.
