@@ -6,4 +6,6 @@ pub mod home;
 pub mod resume;
 pub mod rollout;
 pub mod source;
+#[cfg(test)]
+mod testing;
 pub mod threads;
