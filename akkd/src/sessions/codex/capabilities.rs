@@ -48,7 +48,10 @@ fn package_version(program: &Path) -> Option<String> {
     }
     let manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()?;
     manifest.get("name")?.as_str()?.starts_with("@openai/codex").then_some(())?;
-    Some(manifest.get("version")?.as_str()?.to_owned())
+    let version = manifest.get("version")?.as_str()?;
+    // The packages of one system have its name behind the version: `0.169.0-linux-x64`.
+    let end = ["-linux-", "-darwin-"].iter().find_map(|system| version.find(system));
+    Some(version[..end.unwrap_or(version.len())].to_owned())
 }
 
 /// What works with these homes.

@@ -18,6 +18,8 @@ mod roles;
 pub mod rollout;
 pub mod source;
 mod survey;
+#[cfg(test)]
+mod testing;
 pub mod threads;
 mod watch;
 

@@ -200,10 +200,12 @@ impl Watcher {
         let run = self.runs.entry(key).or_insert_with(Run::default);
         run.owner = Some(Owner { process, holders, evidence, seen: now });
         run.moved = Some(now);
-        if run.turn == TurnState::Unknown
-            && let Some(tail) = rollout.as_deref().and_then(|path| rollout::tail(path).ok())
-        {
-            run.turn = tail.turn;
+        if run.turn == TurnState::Unknown {
+            run.turn = match rollout.as_deref() {
+                Some(path) => rollout::tail(path).map_or(TurnState::Unknown, |tail| tail.turn),
+                // Nothing was said in it yet.
+                None => TurnState::Ended,
+            };
         }
         if begun && let Some(rollout) = rollout {
             self.folders.follow(&rollout);
@@ -238,6 +240,14 @@ impl Watcher {
     }
 
     fn let_go(&mut self, key: Key, change: SessionChange) {
+        if self.runs.get(&key).is_none_or(|r| r.owner.is_none()) {
+            return;
+        }
+        // What it wrote last comes before its going.
+        let rollout = self.known.index().get(key).and_then(|t| t.rollout.clone());
+        if let Some(rollout) = &rollout {
+            self.look_at_rollout(key.home, rollout);
+        }
         let Some(run) = self.runs.get_mut(&key) else { return };
         let Some(owner) = run.owner.take() else { return };
         run.moved = Some(Instant::now());
