@@ -86,7 +86,7 @@ impl Portion {
             Some(Said::Nothing) => {}
             Some(Said::Message { role, text, in_passing, happened, id }) => {
                 let fingerprint = fingerprint(role, &text);
-                if self.meets_twin(fingerprint, id.as_deref(), happened, direction) {
+                if self.meets_twin(fingerprint, id.as_deref(), happened, at, direction) {
                     return;
                 }
                 self.taken += 1;
@@ -133,7 +133,14 @@ impl Portion {
     }
 
     /// Whether the same message, written for the other purpose, was taken already.
-    fn meets_twin(&mut self, fingerprint: u64, id: Option<&str>, happened: bool, direction: Direction) -> bool {
+    fn meets_twin(
+        &mut self,
+        fingerprint: u64,
+        id: Option<&str>,
+        happened: bool,
+        at: Option<Timestamp>,
+        direction: Direction,
+    ) -> bool {
         let is_twin = |m: &&mut Message| {
             let is_same = m.fingerprint == fingerprint || id.is_some() && m.id.as_deref() == id;
             !m.has_twin && m.happened != happened && is_same
@@ -142,7 +149,11 @@ impl Portion {
             Direction::Forward => self.messages.iter_mut().rev().take(TWINS).find(is_twin),
             Direction::Backward => self.messages.iter_mut().take(TWINS).find(is_twin),
         };
-        twin.map(|twin| twin.has_twin = true).is_some()
+        let Some(twin) = twin else { return false };
+        twin.has_twin = true;
+        // It was said when the first of them was written.
+        twin.at = twin.at.min(at).or(twin.at).or(at);
+        true
     }
 
     fn take_message(&mut self, message: Message, limits: ContextLimits, direction: Direction) {
