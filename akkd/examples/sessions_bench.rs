@@ -123,7 +123,7 @@ fn make(home: &Path) {
             .execute(
                 "INSERT INTO threads VALUES (?1, ?2, ?3, ?3, 'cli', '/home/dev/project', ?4, '{\"type\":\"managed\"}', 0,
                  'main', '0.169.0', ?4, 'gpt-5', ?3 * 1000, ?3 * 1000, 'user', ?4, ?3, ?3 * 1000, NULL, 'codex-tui')",
-                rusqlite::params![id(n), path.to_str(), 1_795_000_000 + n, request],
+                rusqlite::params![id(n), path.to_str(), 1_795_000_000 + i64::try_from(n).unwrap(), request],
             )
             .unwrap();
     }
