@@ -1,7 +1,7 @@
 //! Properties that hold on every path.
 
 use crate::apply;
-use crate::conversation::{Conversation, Phase};
+use crate::conversation::{Conversation, Origin, Phase};
 use crate::decide::{self, Beginning, Input, Send, decide};
 use crate::testing::{NATIVE, attached, created, executor, forked, given, report};
 use crate::{Effect, Ended, Event, ExecutorReport, How};
@@ -152,7 +152,7 @@ proptest! {
         // What the first prompt carries is told once, and not forgotten before.
         let told = run.events.iter().filter(|e| matches!(e.body, EventBody::NativeSessionBootstrapped | EventBody::ForkSessionBootstrapped)).count();
         prop_assert!(told <= 1);
-        prop_assert_eq!(told == 0 && run.state.origin.is_some(), run.state.origin.as_ref().is_some_and(|o| o.needs_bootstrap()));
+        prop_assert_eq!(told == 0 && run.state.origin.is_some(), run.state.origin.as_ref().is_some_and(Origin::needs_bootstrap));
     }
 
     /// The first outcome of a turn stands: its end, said again in any form, changes nothing.
