@@ -9,7 +9,7 @@ use super::card::next_steps;
 use super::native::{facts, field, holder, incomplete, painted, takeover_status, takeover_style};
 use super::terminal::{ALERT, BOLD, DIM, WARN};
 use super::text::{one_line, padded, wrapped};
-use akk_proto::session::{TakeoverAnswer, TakeoverParams, TakeoverStatus, TakeoverStep};
+use akk_proto::session::{TakeoverAnswer, TakeoverParams, TakeoverStatus, TakeoverStep, TerminationPlan};
 use std::fmt::Write as _;
 
 pub(crate) use plan::plan_to_confirm;
@@ -27,11 +27,15 @@ pub(crate) fn takeover(answer: &TakeoverAnswer, asked: &TakeoverParams, view: &V
     out
 }
 
-/// What would be done, and the question whether to do it.
-pub(crate) fn takeover_question(answer: &TakeoverAnswer, view: &View) -> String {
-    let target = answer.plan.as_ref().map(|p| p.target.pid.to_string()).unwrap_or_default();
-    let question = format!("End process {target} and take the session over? [y/N] ");
-    format!("{}\n{}", explained(answer, view), view.paint(WARN, &question))
+/// What would be done, without the command that does it: a question follows.
+pub(crate) fn takeover_plan(answer: &TakeoverAnswer, view: &View) -> String {
+    format!("{}\n", explained(answer, view))
+}
+
+/// Whether to do it.
+pub(crate) fn takeover_question(found: &TerminationPlan, view: &View) -> String {
+    let question = format!("End {}, and take the session over? [y/N] ", plan::who_ends(found));
+    view.paint(WARN, &question)
 }
 
 /// The session is a conversation now.
@@ -158,9 +162,10 @@ mod tests {
 
     #[test]
     fn at_a_terminal_the_plan_ends_with_a_question() {
-        let text = takeover_question(&native::to_confirm(), &samples::view());
-        assert!(text.ends_with("\nEnd process 4242 and take the session over? [y/N] "), "{text}");
-        assert!(!text.contains("--confirm"), "{text}");
+        let (answer, view) = (native::to_confirm(), samples::view());
+        let text = takeover_plan(&answer, &view);
+        assert!(text.contains("4251") && !text.contains("--confirm"), "{text}");
+        insta::assert_snapshot!(takeover_question(&answer.plan.unwrap(), &view), @"End process 4242 and the 2 that belong to it, and take the session over? [y/N] ");
     }
 
     #[test]
