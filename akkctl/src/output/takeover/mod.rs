@@ -75,7 +75,9 @@ fn explained(answer: &TakeoverAnswer, view: &View) -> String {
     let reason = answer.reason.map(|r| format!(" ({})", r.as_str())).unwrap_or_default();
     let style = if answer.status == TakeoverStatus::Blocked { ALERT } else { BOLD };
     out.push_str(&painted(&wrapped(&format!("{}{reason}", answer.explanation), view.width, 0), style, view));
-    if let Some(hint) = &answer.hint {
+    // The commands of a way that is open stand at the end, with what was asked for so far.
+    let shown_below = |hint: &&String| answer.status != TakeoverStatus::Blocked && hint.contains("akkctl takeover ");
+    if let Some(hint) = answer.hint.as_ref().filter(|h| !shown_below(h)) {
         out.push_str(&wrapped(hint, view.width, 0));
     }
     if !answer.steps.is_empty() {
@@ -86,7 +88,7 @@ fn explained(answer: &TakeoverAnswer, view: &View) -> String {
     }
     out.push_str(&strategies(answer, view));
     if let Some(found) = &answer.plan {
-        out.push_str(&plan::plan(found, view));
+        out.push_str(&plan::plan(found, !answer.steps.is_empty(), view));
     }
     if let Some(context) = &answer.context {
         out.push_str(&context::context(context, view));
@@ -183,6 +185,21 @@ mod tests {
         let strategy = Some(Strategy::TerminateThenResume);
         let params = TakeoverParams { create_conversation: true, ..asked(strategy) };
         insta::assert_snapshot!(takeover(&native::still_there(), &params, &samples::view()));
+    }
+
+    #[test]
+    fn evidence_that_is_too_weak_leads_to_the_option_only_where_it_would_help() {
+        use akk_proto::session::{BlockReason, ProcessKind};
+        let mut answer = native::blocked();
+        answer.reason = Some(BlockReason::WeakEvidence);
+        let params = asked(Some(Strategy::TerminateThenResume));
+        let told = takeover(&answer, &params, &samples::view());
+        assert!(told.contains("--strategy terminate_then_resume --allow-cwd-only\n"), "{told}");
+        answer.session.holders[0].kind = ProcessKind::Unknown;
+        assert!(!takeover(&answer, &params, &samples::view()).contains("--allow-cwd-only"));
+        answer.reason = Some(BlockReason::Working);
+        let told = takeover(&answer, &params, &samples::view());
+        assert!(told.contains("--strategy terminate_then_resume --even-if-working\n"), "{told}");
     }
 
     #[test]
