@@ -158,7 +158,7 @@ fn without_locks_and_rollouts_words_and_then_the_directory_are_what_is_known() {
     let ephemeral = lab.codex("", &["exec", "--ephemeral", "-"]);
     assert_eq!(lab.evidence(A), [(resumed.pid(), "argv"), (standing.pid(), "cwd")]);
     assert_eq!(lab.evidence(B), [(standing.pid(), "cwd")]);
-    assert_eq!(lab.look().suspected_directories(&lab.home), [lab.work.clone()]);
+    assert_eq!(lab.look().suspected_directories(&lab.home), std::slice::from_ref(&lab.work));
     let elsewhere = lab.look().holders_of(&lab.home, B, Some(&lab.home));
     assert!(elsewhere.is_empty());
     drop((login, ephemeral));
