@@ -80,7 +80,7 @@ impl Lab {
     }
 }
 
-/// A process that waits for a line; ended when dropped.
+/// A process that waits for a line or for the end of its input; ended when dropped.
 struct Running {
     child: Child,
     input: Option<ChildStdin>,
@@ -110,8 +110,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Not killed: at the end of its input it ends by itself, and ends what it started.
         drop(self.input.take());
-        let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 }
