@@ -1,2 +1,9 @@
 //! Codex: what lies in a Codex home, and which process works on it. Facts are of codex 0.169; other versions degrade
 //! to what can be read.
+
+mod gather;
+pub mod holders;
+pub mod locks;
+mod places;
+pub mod processes;
+mod roles;
