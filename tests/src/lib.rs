@@ -14,6 +14,7 @@ pub mod binaries;
 pub mod ctl;
 pub mod daemon;
 pub mod home;
+pub mod model;
 pub mod peers;
 pub mod processes;
 pub mod raw;
