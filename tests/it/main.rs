@@ -11,6 +11,7 @@ mod delegate;
 mod delivery;
 mod demo;
 mod layout;
+mod native_probe;
 mod operations;
 mod private;
 mod real_acpx;

@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod binaries;
+pub mod codex;
 pub mod ctl;
 pub mod daemon;
 pub mod home;
@@ -20,6 +21,7 @@ pub mod processes;
 pub mod raw;
 pub mod refusal;
 mod replay;
+pub mod terminal;
 pub mod wait;
 
 pub use agent::AgentLog;

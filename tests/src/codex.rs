@@ -1,0 +1,214 @@
+//! The real codex on a home of its own, with a scripted model: sessions as people have them.
+
+use crate::home::Home;
+use crate::model::Model;
+use crate::peers::{self, Peers};
+use crate::terminal::Terminal;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// The codex of one story.
+pub struct Codex {
+    /// What stands behind it.
+    pub model: Model,
+    peers: &'static Peers,
+    home: PathBuf,
+    workspace: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Codex {
+    /// A codex on this home; none where it cannot be had, which is told then.
+    pub fn new(home: &Home, story: &str) -> Option<Self> {
+        let peers = peers::peers(story)?;
+        let folder = home.root().canonicalize().expect("the folder is there").join("codex");
+        fs::create_dir(&folder).expect("a fresh home takes a folder");
+        let mut environment = home.environment();
+        environment.push(("CODEX_HOME".into(), text(&folder)));
+        let codex = Self { model: Model::start(), peers, home: folder, workspace: home.workspace(), environment };
+        codex.configure("");
+        Some(codex)
+    }
+
+    /// Writes the configuration; `top` are lines at its top.
+    fn configure(&self, top: &str) {
+        let config = format!(
+            r#"{top}
+model = "gpt-fake"
+model_provider = "fake"
+check_for_update_on_startup = false
+
+[model_providers.fake]
+name = "fake"
+base_url = {url}
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+
+# Without this exec waits 5 seconds at its end where there is no network.
+[analytics]
+enabled = false
+
+# The first would copy 400 MB into this home, the second clones a catalogue into it.
+[features]
+daemon_auto_start = false
+plugins = false
+
+[projects.{workspace}]
+trust_level = "trusted"
+"#,
+            url = json!(self.model.base_url()),
+            workspace = json!(text(&self.workspace)),
+        );
+        fs::write(self.home.join("config.toml"), config).expect("the home takes a file");
+    }
+
+    /// `CODEX_HOME`; canonical.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Its native binary.
+    pub fn program(&self) -> String {
+        text(&self.peers.codex)
+    }
+
+    /// The environment of everything that runs here.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// `codex WORDS` in the workspace, not yet started.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.peers.codex);
+        command
+            .args(words)
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .current_dir(&self.workspace)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `codex WORDS` to its end: exit code and everything that it printed.
+    pub async fn run(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = self.command(words).kill_on_drop(true).output().await.expect("codex can be run");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// A session of one finished turn.
+    pub async fn session(&self, prompt: &str) -> String {
+        self.session_with(&[], prompt).await
+    }
+
+    /// The same with options for `codex exec`.
+    pub async fn session_with(&self, options: &[&str], prompt: &str) -> String {
+        let mut exec = self.exec(options, prompt).await;
+        assert_eq!(exec.ended().await, Some(0), "{}", exec.said);
+        exec.session
+    }
+
+    /// Starts `codex exec` and waits until it has told the id of its session.
+    pub async fn exec(&self, options: &[&str], prompt: &str) -> Exec {
+        let words: Vec<&str> = [&["exec", "--json", "--skip-git-repo-check"], options, &[prompt]].concat();
+        let mut child = self.command(&words).kill_on_drop(true).spawn().expect("codex can be run");
+        let mut out = BufReader::new(child.stdout.take().expect("it has an output")).lines();
+        let first = out.next_line().await.expect("its output can be read").unwrap_or_default();
+        let started: Value = serde_json::from_str(&first).unwrap_or_default();
+        let Some(session) = started["thread_id"].as_str() else {
+            let mut why = String::new();
+            let _ = child.stderr.take().expect("it has one").read_to_string(&mut why).await;
+            panic!("codex exec began with {first:?}\n{why}");
+        };
+        Exec { session: session.to_owned(), said: String::new(), child, out }
+    }
+
+    /// A person's terminal: codex with a screen, which shows its prompt already. It keeps its sessions to itself.
+    pub async fn terminal(&self, words: &[&str]) -> Terminal {
+        self.open(vec![self.program(), "--no-daemon".into()], words).await
+    }
+
+    /// The same through the script that npm installs.
+    pub async fn wrapped_terminal(&self, words: &[&str]) -> Terminal {
+        let argv = vec![text(&self.peers.node), text(&self.peers.codex_wrapper), "--no-daemon".into()];
+        self.open(argv, words).await
+    }
+
+    async fn open(&self, mut argv: Vec<String>, words: &[&str]) -> Terminal {
+        argv.extend(words.iter().map(|w| (*w).to_owned()));
+        let terminal = Terminal::open(&argv, &self.environment, &self.workspace);
+        terminal.shows("›").await;
+        terminal
+    }
+
+    /// The rollout of a session.
+    pub fn rollout(&self, session: &str) -> PathBuf {
+        let is_it = |p: &PathBuf| p.to_str().is_some_and(|p| p.contains(session));
+        files(&self.home.join("sessions")).into_iter().find(is_it).expect("a session has a rollout")
+    }
+
+    /// Every file of its home, with its size.
+    pub fn listing(&self) -> Vec<(PathBuf, u64)> {
+        let mut found: Vec<_> = files(&self.home)
+            .into_iter()
+            .filter_map(|path| Some((path.clone(), fs::metadata(&path).ok()?.len())))
+            .collect();
+        found.sort();
+        found
+    }
+}
+
+/// A running `codex exec`. Ended when dropped.
+pub struct Exec {
+    /// Its session.
+    pub session: String,
+    /// What it printed, as far as it was read.
+    pub said: String,
+    child: Child,
+    out: Lines<BufReader<ChildStdout>>,
+}
+
+impl Exec {
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it was not waited for")
+    }
+
+    /// Waits for its end: its exit code, none when a signal ended it.
+    pub async fn ended(&mut self) -> Option<i32> {
+        while let Ok(Some(line)) = self.out.next_line().await {
+            self.said.push_str(&line);
+            self.said.push('\n');
+        }
+        self.child.wait().await.expect("it can be waited for").code()
+    }
+}
+
+/// A person sends a message.
+pub async fn say(terminal: &Terminal, message: &str) {
+    terminal.keys(message);
+    terminal.shows(message).await;
+    terminal.keys("\r");
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files(&entry.path())),
+            _ => found.push(entry.path()),
+        }
+    }
+    found
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().expect("paths of the tests are UTF-8").to_owned()
+}
