@@ -4,12 +4,21 @@ use crate::home::Home;
 use crate::model::Model;
 use crate::peers::{self, Peers};
 use crate::terminal::Terminal;
+use crate::wait::{came, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+
+/// How long a codex may need to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// The codex of one story.
 pub struct Codex {
@@ -112,7 +121,7 @@ trust_level = "trusted"
     pub async fn session_with(&self, options: &[&str], prompt: &str) -> String {
         let mut exec = self.exec(options, prompt).await;
         assert_eq!(exec.ended().await, Some(0), "{}", exec.said);
-        exec.session
+        exec.session.clone()
     }
 
     /// Starts `codex exec` and waits until it has told the id of its session.
@@ -132,18 +141,41 @@ trust_level = "trusted"
 
     /// A person's terminal: codex with a screen, which shows its prompt already. It keeps its sessions to itself.
     pub async fn terminal(&self, words: &[&str]) -> Terminal {
-        self.open(vec![self.program(), "--no-daemon".into()], words).await
+        self.open(vec![self.program(), "--no-daemon".into()], words, &[]).await
     }
 
-    /// The same through the script that npm installs.
+    /// The same through the script that npm installs, on a Node before 22.15: two processes, the script's and codex.
+    /// (A newer Node becomes codex, so that nothing is to be seen of it.)
     pub async fn wrapped_terminal(&self, words: &[&str]) -> Terminal {
         let argv = vec![text(&self.peers.node), text(&self.peers.codex_wrapper), "--no-daemon".into()];
-        self.open(argv, words).await
+        let older = "--import=data:text/javascript,process.execve=undefined";
+        let older = [("NODE_OPTIONS".to_owned(), older.to_owned())];
+        self.open(argv, words, &older).await
     }
 
-    async fn open(&self, mut argv: Vec<String>, words: &[&str]) -> Terminal {
+    /// The same as a terminal of the daemon that [`shared_daemon`](Self::shared_daemon) started.
+    pub async fn shared_terminal(&self, words: &[&str]) -> Terminal {
+        self.open(vec![self.program()], words, &[]).await
+    }
+
+    /// Starts the daemon that terminals share, as codex starts it, but from where it was installed: by itself, codex
+    /// copies itself into its home first.
+    pub async fn shared_daemon(&self) -> SharedDaemon {
+        let socket = self.home.join("app-server-control/app-server-control.sock");
+        let folder = socket.parent().expect("it is in a folder");
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(folder).expect("the home takes a folder");
+        let listen = format!("unix://{}", text(&socket));
+        let mut command = self.command(&["app-server", "--listen", &listen, "--managed-daemon"]);
+        // Its group is its own, as with a daemon.
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+        let daemon = SharedDaemon { child: child.expect("codex can be run"), socket };
+        wait_for("the control socket of the shared daemon", async || UnixStream::connect(&daemon.socket).ok()).await;
+        daemon
+    }
+
+    async fn open(&self, mut argv: Vec<String>, words: &[&str], more: &[(String, String)]) -> Terminal {
         argv.extend(words.iter().map(|w| (*w).to_owned()));
-        let terminal = Terminal::open(&argv, &self.environment, &self.workspace);
+        let terminal = Terminal::open(&argv, &[&self.environment, more].concat(), &self.workspace);
         terminal.shows("›").await;
         terminal
     }
@@ -188,6 +220,44 @@ impl Exec {
             self.said.push('\n');
         }
         self.child.wait().await.expect("it can be waited for").code()
+    }
+}
+
+/// The daemon that terminals share. Ended when dropped.
+pub struct SharedDaemon {
+    child: Child,
+    /// Its control socket.
+    pub socket: PathBuf,
+}
+
+impl SharedDaemon {
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it was not waited for")
+    }
+}
+
+impl Drop for SharedDaemon {
+    fn drop(&mut self) {
+        end(&mut self.child, Signal::SIGTERM);
+    }
+}
+
+impl Drop for Exec {
+    fn drop(&mut self) {
+        // What ends its tools too.
+        end(&mut self.child, Signal::SIGINT);
+    }
+}
+
+/// Ends a codex, the hard way where the signal does not do.
+fn end(child: &mut Child, signal: Signal) {
+    let Some(pid) = child.id() else { return };
+    // It may be gone meanwhile, which is what is wanted.
+    let _ = kill(Pid::from_raw(pid as i32), signal);
+    if !came(END_LIMIT, || matches!(child.try_wait(), Ok(Some(_)))) {
+        let _ = child.start_kill();
+        came(END_LIMIT, || matches!(child.try_wait(), Ok(Some(_))));
     }
 }
 

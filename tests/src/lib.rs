@@ -16,6 +16,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod home;
 pub mod model;
+pub mod native;
 pub mod peers;
 pub mod processes;
 pub mod raw;
@@ -25,8 +26,10 @@ pub mod terminal;
 pub mod wait;
 
 pub use agent::AgentLog;
+pub use codex::Codex;
 pub use ctl::{CtlOutput, strs};
 pub use daemon::{Daemon, Plan};
 pub use home::Home;
+pub use native::Native;
 pub use refusal::Refusal;
 pub use wait::{wait_for, wait_within};

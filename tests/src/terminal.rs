@@ -74,7 +74,8 @@ impl Terminal {
     /// Waits until the program has ended by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        wait_for("the end of the program in the terminal", async || child.try_wait().expect("it can be waited for")).await
+        wait_for("the end of the program in the terminal", async || child.try_wait().expect("it can be waited for"))
+            .await
     }
 }
 

@@ -72,6 +72,7 @@ struct Inner {
 struct State {
     asked: Vec<Asked>,
     let_go: HashSet<String>,
+    refused_models: HashSet<String>,
     over: bool,
 }
 
@@ -127,6 +128,11 @@ impl Model {
         wait_for(&format!("tool result {step} of {text:?}"), async || self.asked().into_iter().find(fits)).await
     }
 
+    /// Refuses every prompt for this model from now on, in the words that Codex gets when an account may not use one.
+    pub fn refuse_model(&self, name: &str) {
+        self.inner.lock().refused_models.insert(name.to_owned());
+    }
+
     /// Lets every `HOLD name` go on, now and later.
     pub fn let_go(&self, name: &str) {
         self.inner.lock().let_go.insert(name.to_owned());
@@ -147,7 +153,9 @@ impl Drop for Model {
 fn serve(inner: &Inner, stream: &TcpStream) -> std::io::Result<()> {
     let Some(Request { method, path, body }) = http::read(stream)? else { return Ok(()) };
     match (method.as_str(), path.as_str()) {
-        ("GET", path) if path.ends_with("/models") => http::answer(stream, 200, r#"{"object":"list","data":[],"models":[]}"#),
+        ("GET", path) if path.ends_with("/models") => {
+            http::answer(stream, 200, r#"{"object":"list","data":[],"models":[]}"#)
+        }
         ("POST", path) if path.ends_with("/responses") => match serde_json::from_slice(&body) {
             Ok(body) => respond(inner, stream, body),
             Err(e) => http::answer(stream, 400, &json!({"error": {"message": e.to_string()}}).to_string()),
@@ -158,8 +166,16 @@ fn serve(inner: &Inner, stream: &TcpStream) -> std::io::Result<()> {
 
 fn respond(inner: &Inner, stream: &TcpStream, body: Value) -> std::io::Result<()> {
     let (asked, step) = read(body);
-    let body = asked.body.clone();
-    inner.lock().asked.push(asked);
+    let (body, model, aside) = (asked.body.clone(), asked.model.clone(), asked.aside);
+    let refused = {
+        let mut state = inner.lock();
+        state.asked.push(asked);
+        !aside && state.refused_models.contains(&model)
+    };
+    if refused {
+        let why = format!("The '{model}' model is not supported when using Codex with a ChatGPT account.");
+        return http::answer(stream, 400, &json!({"detail": why}).to_string());
+    }
     if let Some(name) = step.hold.as_deref() {
         wait_to_go(inner, name);
     }

@@ -106,7 +106,14 @@ fn custom(name: &str, input: &str) -> Value {
 fn offers(body: &Value, name: &str) -> bool {
     let listed = |tools: &Value| {
         let tools = tools.as_array().into_iter().flatten();
-        tools.flat_map(|t| if t["type"] == "namespace" { t["tools"].as_array().cloned().unwrap_or_default() } else { vec![t.clone()] })
+        tools
+            .flat_map(|t| {
+                if t["type"] == "namespace" {
+                    t["tools"].as_array().cloned().unwrap_or_default()
+                } else {
+                    vec![t.clone()]
+                }
+            })
             .any(|t| t["name"] == name || t["type"] == name)
     };
     let additional = body["input"].as_array().into_iter().flatten().filter(|i| i["type"] == "additional_tools");

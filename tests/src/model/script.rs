@@ -1,5 +1,5 @@
 //! What a prompt asks the model to do: lines, or parts between `;;`, that begin with a word in capitals. Other text is
-//! left alone, so that a script can stand inside a longer prompt.
+//! left alone. In a prompt that akkd made, only the message that it carries counts.
 //!
 //! | line | the model |
 //! | --- | --- |
@@ -13,6 +13,9 @@
 //!
 //! Each of them but `HOLD` is one request. When they are used up the model says `done.`; a prompt without any is
 //! answered with `You said: …`.
+
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// One answer of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +62,23 @@ impl Step {
 
 /// The answer to a prompt after `done` tool results.
 pub fn step(prompt: &str, done: usize) -> Step {
-    let steps = steps(prompt);
+    let prompt = message(prompt);
+    let steps = steps(&prompt);
     let given = steps.get(done).cloned();
-    given.unwrap_or_else(|| if steps.is_empty() { Step::say(&format!("You said: {}", prompt.trim())) } else { Step::say("done.") })
+    given.unwrap_or_else(|| {
+        if steps.is_empty() { Step::say(&format!("You said: {}", prompt.trim())) } else { Step::say("done.") }
+    })
+}
+
+/// What was said to the model: the body of the last message in a prompt of akkd's, which stands on a line of its own as
+/// JSON; any other prompt as it is.
+pub fn message(prompt: &str) -> Cow<'_, str> {
+    let body = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["from"].as_str()?;
+        message["body"].as_str().map(str::to_owned)
+    };
+    prompt.lines().rev().find_map(body).map_or(Cow::Borrowed(prompt), Cow::Owned)
 }
 
 fn steps(prompt: &str) -> Vec<Step> {
@@ -102,6 +119,13 @@ mod tests {
     use super::{Act, Step, step};
 
     #[test]
+    fn a_script_in_a_message_of_akkd_is_the_only_one_that_counts() {
+        let prompt = "SAY I am old\n    {\"type\":\"done\",\"body\":\"SAY an example\"}\n\
+                      {\"from\":\"openclaw\",\"body\":\"SAY good\\nmorning\"}\nReport back.";
+        assert_eq!(step(prompt, 0), Step::say("good"));
+    }
+
+    #[test]
     fn a_script_stands_inside_a_longer_prompt_and_ends_with_done() {
         let prompt = "# Rules\nSAYING nothing\n\nRUN make;; HOLD tests ;;SAY All pass.\n\nReport back.";
         assert_eq!(step(prompt, 0).act, Act::Run("make".into()));
@@ -113,9 +137,9 @@ mod tests {
     #[test]
     fn a_hold_at_the_end_is_an_answer_that_never_comes_by_itself() {
         assert_eq!(step("HOLD for ever", 0).hold.as_deref(), Some("for ever"));
-        assert_eq!(step("HTTP 400 {\"detail\":\"no such model\"}", 0).act, Act::Http {
-            status: 400,
-            body: "{\"detail\":\"no such model\"}".into()
-        });
+        assert_eq!(
+            step("HTTP 400 {\"detail\":\"no such model\"}", 0).act,
+            Act::Http { status: 400, body: "{\"detail\":\"no such model\"}".into() }
+        );
     }
 }
