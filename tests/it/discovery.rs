@@ -7,17 +7,6 @@ use akk_proto::session::{
 use akk_tests::codex::say;
 use akk_tests::{Codex, Daemon, Home, Native, native, wait_for};
 
-macro_rules! story {
-    ($(#[$doc:meta])* $name:ident, $akkd:ident, $body:block) => {
-        $(#[$doc])*
-        #[tokio::test]
-        async fn $name() {
-            let Some($akkd) = Native::start(stringify!($name)).await else { return };
-            $body
-        }
-    };
-}
-
 /// The processes that run a session for certain.
 fn certain(session: &SessionView) -> Vec<&HolderView> {
     session.holders.iter().filter(|h| h.confidence == Confidence::Exact).collect()
@@ -40,7 +29,7 @@ async fn running(akkd: &Native) -> SessionView {
     wait_for("a session that runs", look).await
 }
 
-story!(a_finished_session_is_listed_with_what_is_known_of_it, akkd, {
+with_codex!(a_finished_session_is_listed_with_what_is_known_of_it, akkd, {
     let id = akkd.codex.session("Please count the beans").await;
     let session = akkd.listed(&id).await;
     assert_eq!(session.agent, "codex");
@@ -57,7 +46,7 @@ story!(a_finished_session_is_listed_with_what_is_known_of_it, akkd, {
     assert_eq!(akkd.active(&id).await.map(|s| certain(&s).len()).unwrap_or_default(), 0);
 });
 
-story!(a_list_is_narrowed_by_text_directory_and_archive, akkd, {
+with_codex!(a_list_is_narrowed_by_text_directory_and_archive, akkd, {
     let beans = akkd.codex.session("Please count the beans").await;
     let peas = akkd.codex.session("Please count the peas").await;
     akkd.listed(&beans).await;
@@ -67,8 +56,8 @@ story!(a_list_is_narrowed_by_text_directory_and_archive, akkd, {
         found.into_iter().map(|s| s.session_id).collect::<Vec<_>>()
     };
     let text = |t: &str| DiscoverParams { text: Some(t.into()), ..DiscoverParams::default() };
-    assert_eq!(ids(DiscoverParams::default()).await, [peas.clone(), beans.clone()], "newest first");
-    assert_eq!(ids(text("the BEANS")).await, [beans.clone()]);
+    assert_eq!(ids(DiscoverParams::default()).await, [peas.as_str(), beans.as_str()], "newest first");
+    assert_eq!(ids(text("the BEANS")).await, [beans.as_str()]);
     assert_eq!(ids(text("carrots")).await, Vec::<String>::new());
     let elsewhere = DiscoverParams { cwd: Some("/nowhere".into()), ..DiscoverParams::default() };
     assert_eq!(ids(elsewhere).await, Vec::<String>::new());
@@ -82,7 +71,7 @@ story!(a_list_is_narrowed_by_text_directory_and_archive, akkd, {
     wait_for("the archived session in the list of all", archived).await;
 });
 
-story!(a_running_exec_is_known_by_its_lock, akkd, {
+with_codex!(a_running_exec_is_known_by_its_lock, akkd, {
     let mut exec = akkd.codex.exec(&[], "HOLD the line;;SAY bye").await;
     akkd.codex.model.prompted("HOLD the line").await;
     let session = akkd.seen(&exec.session, |s| s.activity == SessionActivity::Working).await;
@@ -97,7 +86,7 @@ story!(a_running_exec_is_known_by_its_lock, akkd, {
     assert_eq!(akkd.listed(&exec.session).await.activity, SessionActivity::Idle);
 });
 
-story!(a_terminal_is_known_exactly_and_whether_it_works, akkd, {
+with_codex!(a_terminal_is_known_exactly_and_whether_it_works, akkd, {
     let terminal = akkd.codex.terminal(&[]).await;
     say(&terminal, "HOLD the line;;SAY Salutations").await;
     akkd.codex.model.prompted("HOLD the line").await;
@@ -112,7 +101,7 @@ story!(a_terminal_is_known_exactly_and_whether_it_works, akkd, {
     assert_eq!(holder(&idle).pid, terminal.pid());
 });
 
-story!(a_terminal_through_the_script_of_npm_is_one_holder, akkd, {
+with_codex!(a_terminal_through_the_script_of_npm_is_one_holder, akkd, {
     let terminal = akkd.codex.wrapped_terminal(&[]).await;
     say(&terminal, "SAY Salutations").await;
     terminal.shows("• Salutations").await;
@@ -124,7 +113,7 @@ story!(a_terminal_through_the_script_of_npm_is_one_holder, akkd, {
     assert_eq!(who.executable.as_deref(), Some(akkd.codex.program().as_str()));
 });
 
-story!(a_session_of_the_shared_daemon_is_held_by_the_daemon, akkd, {
+with_codex!(a_session_of_the_shared_daemon_is_held_by_the_daemon, akkd, {
     let daemon = akkd.codex.shared_daemon().await;
     let terminal = akkd.codex.shared_terminal(&[]).await;
     say(&terminal, "SAY Salutations").await;
@@ -135,7 +124,7 @@ story!(a_session_of_the_shared_daemon_is_held_by_the_daemon, akkd, {
     assert_eq!((session.source, session.originator.as_deref()), (SessionSource::Vscode, Some("codex-tui")));
 });
 
-story!(one_terminal_can_hold_two_sessions, akkd, {
+with_codex!(one_terminal_can_hold_two_sessions, akkd, {
     let terminal = akkd.codex.terminal(&[]).await;
     say(&terminal, "SAY Salutations").await;
     terminal.shows("• Salutations").await;
@@ -156,7 +145,7 @@ story!(one_terminal_can_hold_two_sessions, akkd, {
     assert_eq!(holder(&second).also_holds, expected);
 });
 
-story!(what_happens_to_a_session_is_told_as_it_happens, akkd, {
+with_codex!(what_happens_to_a_session_is_told_as_it_happens, akkd, {
     use SessionChange::{New, OwnerReleased, OwnerTaken, ProcessGone, TurnEnded, TurnStarted};
     let watch = akkd.watch().await;
     let mut exec = akkd.codex.exec(&[], "HOLD the line;;SAY bye").await;
@@ -177,7 +166,7 @@ story!(what_happens_to_a_session_is_told_as_it_happens, akkd, {
     assert_eq!((count(New), count(TurnStarted), count(TurnEnded)), (1, 1, 1), "{:#?}", watch.changes(&id));
 });
 
-story!(a_killed_terminal_is_told_as_gone, akkd, {
+with_codex!(a_killed_terminal_is_told_as_gone, akkd, {
     let terminal = akkd.codex.terminal(&[]).await;
     say(&terminal, "SAY Salutations").await;
     terminal.shows("• Salutations").await;
@@ -189,7 +178,7 @@ story!(a_killed_terminal_is_told_as_gone, akkd, {
     assert!(akkd.active(&id).await.is_none_or(|s| certain(&s).is_empty()));
 });
 
-story!(a_second_terminal_on_the_same_thread_is_told_as_its_owner, akkd, {
+with_codex!(a_second_terminal_on_the_same_thread_is_told_as_its_owner, akkd, {
     let id = akkd.codex.session("SAY first").await;
     akkd.listed(&id).await;
     let watch = akkd.watch().await;
@@ -207,7 +196,7 @@ story!(a_second_terminal_on_the_same_thread_is_told_as_its_owner, akkd, {
     wait_for("the end of the ownership", left).await;
 });
 
-story!(looking_leaves_nothing_in_the_home, akkd, {
+with_codex!(looking_leaves_nothing_in_the_home, akkd, {
     let id = akkd.codex.session("RUN true;;SAY first").await;
     akkd.listed(&id).await;
     let before = akkd.codex.listing();

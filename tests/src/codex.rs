@@ -50,6 +50,8 @@ impl Codex {
 model = "gpt-fake"
 model_provider = "fake"
 check_for_update_on_startup = false
+# Else keys that come fast are taken for a paste, and Enter for a new line.
+disable_paste_burst = true
 
 [model_providers.fake]
 name = "fake"

@@ -6,13 +6,14 @@ use crate::home::Home;
 use crate::refusal::Refusal;
 use crate::wait::wait_for;
 use akk_proto::ConversationId;
-use akk_proto::api::ControlClient as _;
+use akk_proto::api::{ControlClient as _, ListParams};
 use akk_proto::session::{
     DiscoverAnswer, DiscoverParams, DiscoverScope, SessionChange, SessionItem, SessionView, Strategy, TakeoverAnswer,
     TakeoverParams, TakeoverStatus, WatchParams,
 };
 use serde_json::json;
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 /// A home with a codex on it and an akkd that looks at it.
@@ -36,7 +37,7 @@ impl Native {
     pub async fn start(story: &str) -> Option<Self> {
         let home = Home::new();
         let codex = Codex::new(&home, story)?;
-        let akkd = Daemon::start_with(plan(&codex), home).await;
+        let akkd = Daemon::start_with(plan(&home, &codex), home).await;
         Some(Self { akkd, codex })
     }
 
@@ -103,6 +104,16 @@ impl Native {
         answer.conversation.expect("attached: a conversation").conversation_id
     }
 
+    /// How many conversations are open.
+    pub async fn conversations(&self) -> u64 {
+        self.rpc().list(ListParams::default()).await.unwrap_or_else(|e| panic!("list: {e}")).total
+    }
+
+    /// Everything that was written to the agents of forks.
+    pub fn heard_by_forks(&self) -> String {
+        std::fs::read_to_string(heard(&self.home)).expect("the agent of a fork was started")
+    }
+
     /// Watches native sessions from now on.
     pub async fn watch(&self) -> Watch {
         watch(&self.akkd).await
@@ -124,11 +135,24 @@ pub async fn watch(akkd: &Daemon) -> Watch {
     Watch { seen }
 }
 
-/// What akkd is started with, to look at this codex.
-pub fn plan(codex: &Codex) -> Plan {
-    let mut plan = Plan::default().tables(&format!("[codex]\ncommand = {}", json!([codex.program()])));
+/// What akkd is started with, to look at this codex. A fork goes to the scriptable agent, which is overheard.
+pub fn plan(home: &Home, codex: &Codex) -> Plan {
+    let mut plan = Plan::default();
+    let overheard = ["/bin/sh", "-c", r#"tee -a "$0" | "$@""#].map(str::to_owned);
+    let heard = heard(home).to_str().expect("it is UTF-8").to_owned();
+    let fork: Vec<String> = overheard.into_iter().chain([heard]).chain(plan.agent_command(home)).collect();
+    plan = plan.tables(&format!(
+        "[codex]\ncommand = {}\n[agents.codex]\ntransport = \"acp\"\ncommand = {}",
+        json!([codex.program()]),
+        json!(fork)
+    ));
     plan.env.push(("CODEX_HOME".into(), codex.home().to_str().expect("it is UTF-8").into()));
     plan
+}
+
+/// Everything that was written to agents of forks.
+fn heard(home: &Home) -> PathBuf {
+    home.root().join("heard.log")
 }
 
 /// The parameters of a takeover that only plans.

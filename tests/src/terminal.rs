@@ -15,7 +15,7 @@ use std::time::Duration;
 use vt100::{Callbacks, Parser, Screen};
 
 const ROWS: NonZero<u16> = NonZero::new(50).expect("50 is not 0");
-const COLUMNS: NonZero<u16> = NonZero::new(160).expect("160 is not 0");
+const COLUMNS: NonZero<u16> = NonZero::new(250).expect("250 is not 0");
 /// How long a program may need to end when its terminal is closed.
 const HANG_UP_LIMIT: Duration = Duration::from_secs(5);
 
