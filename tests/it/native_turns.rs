@@ -28,13 +28,8 @@ async fn said(akkd: &Native, id: &ConversationId) -> String {
 
 /// The rollouts of a codex home.
 fn rollouts(akkd: &Native) -> Vec<PathBuf> {
-    akkd.codex
-        .listing()
-        .into_iter()
-        .map(|(p, _)| p)
-        .filter(|p| p.extension().is_some_and(|e| e == "jsonl"))
-        .filter(|p| p.to_str().unwrap().contains("rollout-"))
-        .collect()
+    let is_one = |path: &PathBuf| path.to_str().is_some_and(|p| p.contains("/rollout-"));
+    akkd.codex.listing().into_keys().filter(is_one).collect()
 }
 
 /// The records of a rollout with this type.

@@ -8,7 +8,9 @@ use crate::wait::{came, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -188,14 +190,14 @@ trust_level = "trusted"
         files(&self.home.join("sessions")).into_iter().find(is_it).expect("a session has a rollout")
     }
 
-    /// Every file of its home, with its size.
-    pub fn listing(&self) -> Vec<(PathBuf, u64)> {
-        let mut found: Vec<_> = files(&self.home)
-            .into_iter()
-            .filter_map(|path| Some((path.clone(), fs::metadata(&path).ok()?.len())))
-            .collect();
-        found.sort();
-        found
+    /// Every file of its home, with a digest of what is in it.
+    pub fn listing(&self) -> BTreeMap<PathBuf, u64> {
+        let digest = |path: &PathBuf| {
+            let mut hasher = DefaultHasher::new();
+            fs::read(path).ok()?.hash(&mut hasher);
+            Some(hasher.finish())
+        };
+        files(&self.home).into_iter().filter_map(|path| Some((path.clone(), digest(&path)?))).collect()
     }
 }
 

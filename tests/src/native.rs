@@ -37,8 +37,13 @@ impl Native {
     pub async fn start(story: &str) -> Option<Self> {
         let home = Home::new();
         let codex = Codex::new(&home, story)?;
+        Some(Self::on(home, codex).await)
+    }
+
+    /// akkd on the home of a codex that was there before.
+    pub async fn on(home: Home, codex: Codex) -> Self {
         let akkd = Daemon::start_with(plan(&home, &codex), home).await;
-        Some(Self { akkd, codex })
+        Self { akkd, codex }
     }
 
     /// akkd, as what it is when it is killed and started again.
