@@ -4,6 +4,9 @@
 //! Codex has.
 
 pub mod codex;
+mod page;
+
+pub use page::merge;
 
 use crate::platform::ProcessIdentity;
 use akk_proto::Timestamp;
