@@ -426,6 +426,7 @@ impl fmt::Display for Strategy {
 /// Parameters of `sessions.takeover`. Without `create_conversation` nothing happens but a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "independent permissions, each given by name")]
 pub struct TakeoverParams {
     /// The client's own name for this call.
     pub request_id: Option<RequestId>,

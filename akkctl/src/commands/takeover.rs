@@ -9,6 +9,7 @@ use crate::error::{Error, Result, exit};
 use crate::output::{self, print};
 use akk_proto::limits::MAX_FORK_SUMMARY_BYTES;
 use akk_proto::session::{Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus};
+use rustix::termios::{QueueSelector, tcflush};
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::Path;
 use std::time::Duration;
@@ -24,7 +25,10 @@ pub(super) fn run(args: Takeover, context: &Context<'_>) -> Result<u8> {
             print(&output::takeover(&found, &looking, &context.view))?;
             return Ok(exit_code(found.status));
         };
-        print(&output::takeover_question(&found, &context.view))?;
+        print(&output::takeover_plan(&found, &context.view))?;
+        // What was typed before the plan was there is no answer to it. A terminal that cannot forget has nothing.
+        let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+        print(&output::takeover_question(plan, &context.view))?;
         if !says_yes()? {
             print("Nothing was done.\n")?;
             return Ok(exit::NEEDS_SOMEONE);

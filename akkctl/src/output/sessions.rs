@@ -10,6 +10,7 @@ use super::text::{counted, cut, cut_front, fit, one_line, padded, width, wrapped
 use akk_proto::session::{DiscoverAnswer, DiscoverParams, SessionView};
 use anstyle::Style;
 use std::cmp::Reverse;
+use std::fmt::Write as _;
 
 /// Columns that a title should have before other columns give way.
 const TITLE: usize = 24;
@@ -53,7 +54,7 @@ pub(crate) fn active_sessions(answer: &DiscoverAnswer, asked: &DiscoverParams, v
     let ids: Vec<&str> = answer.sessions.iter().map(|s| s.session_id.as_str()).collect();
     let mut out = String::new();
     for (session, id) in answer.sessions.iter().zip(short_ids(&ids)) {
-        out.push_str(&format!("{}  {}\n", view.paint(BOLD, &id), view.paint(DIM, &one_line(&session.session_id))));
+        let _ = writeln!(out, "{}  {}", view.paint(BOLD, &id), view.paint(DIM, &one_line(&session.session_id)));
         out.push_str(&facts(session, view));
         for held in &session.holders {
             out.push_str(&holder(held, session, 2, view));
@@ -80,7 +81,7 @@ pub(crate) fn capabilities(answer: &DiscoverAnswer, view: &View) -> String {
         for ability in &provider.abilities {
             let (style, word) = if ability.works { (GOOD, "works") } else { (WARN, "does not work") };
             let name = padded(&one_line(&ability.name), names);
-            out.push_str(&format!("  {name}{}\n", view.paint(style, word)));
+            let _ = writeln!(out, "  {name}{}", view.paint(style, word));
             let reason = wrapped(ability.reason.as_deref().unwrap_or_default(), view.width, names + 2);
             out.push_str(&painted(&reason, DIM, view));
         }
@@ -214,7 +215,10 @@ impl Table {
         let text = fit(&text, self.left);
         // Painted after the cut, as far as the pieces survived it.
         match text.strip_prefix(&notes) {
-            Some(title) => out.push_str(&format!("{}{title}", view.paint(WARN, &notes))),
+            Some(title) => {
+                out.push_str(&view.paint(WARN, &notes));
+                out.push_str(title);
+            }
             None => out.push_str(&view.paint(WARN, &text)),
         }
         out

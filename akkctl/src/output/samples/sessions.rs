@@ -276,6 +276,7 @@ fn target(pid: u32, command: &[&str]) -> TargetView {
 pub(crate) fn to_confirm() -> TakeoverAnswer {
     TakeoverAnswer {
         explanation: "Process 4242 would be ended, and the session resumed afterwards.".into(),
+        hint: Some("Confirm it within 5 minutes with `akkctl takeover 0198f3a2 --create --confirm 4242`.".into()),
         session: SessionView { activity: SessionActivity::Idle, ..live() },
         strategies: vec![],
         resume: Some(resume()),
@@ -288,7 +289,13 @@ pub(crate) fn to_confirm() -> TakeoverAnswer {
             cwd: Some("/home/u/project".into()),
             evidence: Evidence::Lock,
             confidence: Confidence::Exact,
-            children: vec![target(4250, &["npm", "run", "dev"]), target(4251, &["node", "server.js"])],
+            children: vec![
+                target(4250, &["npm", "run", "dev"]),
+                TargetView {
+                    executable: Some("/opt/node-24/bin/node".into()),
+                    ..target(4251, &["server", "server.js"])
+                },
+            ],
             activity: SessionActivity::Idle,
         }),
         ..overview()
@@ -369,6 +376,7 @@ pub(crate) fn still_there() -> TakeoverAnswer {
         explanation: "Process 4242 was sent SIGTERM and still runs after 3 s.".into(),
         hint: None,
         strategies: vec![],
+        plan: to_confirm().plan,
         steps: steps(&[
             ("checked", "process 4242 is the one of the plan"),
             ("signalled", "SIGTERM to 4242 and 4250"),

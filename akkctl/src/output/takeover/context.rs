@@ -4,6 +4,7 @@ use crate::output::View;
 use crate::output::terminal::{ALERT, BOLD, DIM, WARN};
 use crate::output::text::{counted, indented, one_line};
 use akk_proto::session::{ContextCommand, ContextMessage, ForkContext};
+use std::fmt::Write as _;
 
 /// The context, and what to write from it.
 pub(super) fn context(context: &ForkContext, view: &View) -> String {
@@ -27,7 +28,7 @@ pub(super) fn context(context: &ForkContext, view: &View) -> String {
     for command in &context.commands {
         out.push_str(&ran(command, view));
     }
-    out.push_str(&format!("\n{}\n", view.paint(BOLD, "What to write from it")));
+    let _ = writeln!(out, "\n{}", view.paint(BOLD, "What to write from it"));
     out.push_str(&indented(&context.prompt, 2));
     out
 }

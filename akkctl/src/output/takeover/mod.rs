@@ -9,7 +9,7 @@ use super::card::next_steps;
 use super::native::{facts, field, holder, incomplete, painted, takeover_status, takeover_style};
 use super::terminal::{ALERT, BOLD, DIM, WARN};
 use super::text::{one_line, padded, wrapped};
-use akk_proto::session::{TakeoverAnswer, TakeoverParams, TakeoverStatus, TakeoverStep};
+use akk_proto::session::{TakeoverAnswer, TakeoverParams, TakeoverStatus, TakeoverStep, TerminationPlan};
 use std::fmt::Write as _;
 
 pub(crate) use plan::plan_to_confirm;
@@ -27,11 +27,15 @@ pub(crate) fn takeover(answer: &TakeoverAnswer, asked: &TakeoverParams, view: &V
     out
 }
 
-/// What would be done, and the question whether to do it.
-pub(crate) fn takeover_question(answer: &TakeoverAnswer, view: &View) -> String {
-    let target = answer.plan.as_ref().map(|p| p.target.pid.to_string()).unwrap_or_default();
-    let question = format!("End process {target} and take the session over? [y/N] ");
-    format!("{}\n{}", explained(answer, view), view.paint(WARN, &question))
+/// What would be done, without the command that does it: a question follows.
+pub(crate) fn takeover_plan(answer: &TakeoverAnswer, view: &View) -> String {
+    format!("{}\n", explained(answer, view))
+}
+
+/// Whether to do it.
+pub(crate) fn takeover_question(found: &TerminationPlan, view: &View) -> String {
+    let question = format!("End {}, and take the session over? [y/N] ", plan::who_ends(found));
+    view.paint(WARN, &question)
 }
 
 /// The session is a conversation now.
@@ -71,7 +75,9 @@ fn explained(answer: &TakeoverAnswer, view: &View) -> String {
     let reason = answer.reason.map(|r| format!(" ({})", r.as_str())).unwrap_or_default();
     let style = if answer.status == TakeoverStatus::Blocked { ALERT } else { BOLD };
     out.push_str(&painted(&wrapped(&format!("{}{reason}", answer.explanation), view.width, 0), style, view));
-    if let Some(hint) = &answer.hint {
+    // The commands of a way that is open stand at the end, with what was asked for so far.
+    let shown_below = |hint: &&String| answer.status != TakeoverStatus::Blocked && hint.contains("akkctl takeover ");
+    if let Some(hint) = answer.hint.as_ref().filter(|h| !shown_below(h)) {
         out.push_str(&wrapped(hint, view.width, 0));
     }
     if !answer.steps.is_empty() {
@@ -82,7 +88,7 @@ fn explained(answer: &TakeoverAnswer, view: &View) -> String {
     }
     out.push_str(&strategies(answer, view));
     if let Some(found) = &answer.plan {
-        out.push_str(&plan::plan(found, view));
+        out.push_str(&plan::plan(found, !answer.steps.is_empty(), view));
     }
     if let Some(context) = &answer.context {
         out.push_str(&context::context(context, view));
@@ -158,9 +164,10 @@ mod tests {
 
     #[test]
     fn at_a_terminal_the_plan_ends_with_a_question() {
-        let text = takeover_question(&native::to_confirm(), &samples::view());
-        assert!(text.ends_with("\nEnd process 4242 and take the session over? [y/N] "), "{text}");
-        assert!(!text.contains("--confirm"), "{text}");
+        let (answer, view) = (native::to_confirm(), samples::view());
+        let text = takeover_plan(&answer, &view);
+        assert!(text.contains("4251") && !text.contains("--confirm"), "{text}");
+        insta::assert_snapshot!(takeover_question(&answer.plan.unwrap(), &view), @"End process 4242 and the 2 that belong to it, and take the session over? [y/N] ");
     }
 
     #[test]
@@ -178,6 +185,21 @@ mod tests {
         let strategy = Some(Strategy::TerminateThenResume);
         let params = TakeoverParams { create_conversation: true, ..asked(strategy) };
         insta::assert_snapshot!(takeover(&native::still_there(), &params, &samples::view()));
+    }
+
+    #[test]
+    fn evidence_that_is_too_weak_leads_to_the_option_only_where_it_would_help() {
+        use akk_proto::session::{BlockReason, ProcessKind};
+        let mut answer = native::blocked();
+        answer.reason = Some(BlockReason::WeakEvidence);
+        let params = asked(Some(Strategy::TerminateThenResume));
+        let told = takeover(&answer, &params, &samples::view());
+        assert!(told.contains("--strategy terminate_then_resume --allow-cwd-only\n"), "{told}");
+        answer.session.holders[0].kind = ProcessKind::Unknown;
+        assert!(!takeover(&answer, &params, &samples::view()).contains("--allow-cwd-only"));
+        answer.reason = Some(BlockReason::Working);
+        let told = takeover(&answer, &params, &samples::view());
+        assert!(told.contains("--strategy terminate_then_resume --even-if-working\n"), "{told}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::plan;
 use crate::output::View;
 use crate::output::terminal::{BOLD, DIM};
 use crate::output::text::{one_line, short};
-use akk_proto::session::{BlockReason, Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus};
+use akk_proto::session::{BlockReason, ProcessKind, Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus};
 use std::fmt::Write as _;
 
 /// The commands, each with what it does on the line below.
@@ -87,7 +87,7 @@ fn around_a_block(answer: &TakeoverAnswer, asked: &TakeoverParams) -> Option<(St
         BlockReason::Working if asked_to_end && !asked.even_if_working => {
             again(&["--even-if-working"], "a plan that ends the running turn too")
         }
-        BlockReason::WeakEvidence if asked_to_end && !asked.allow_cwd_only => {
+        BlockReason::WeakEvidence if asked_to_end && !asked.allow_cwd_only && is_a_persons(answer) => {
             again(&["--allow-cwd-only"], "a plan for the process that is known by its directory only")
         }
         BlockReason::TargetStillActive if !asked.kill => {
@@ -96,6 +96,11 @@ fn around_a_block(answer: &TakeoverAnswer, asked: &TakeoverParams) -> Option<(St
         BlockReason::TargetStillActive => again(&[], "a new plan"),
         _ => None,
     }
+}
+
+/// Whether a program that may be ended at all seems to run the session.
+fn is_a_persons(answer: &TakeoverAnswer) -> bool {
+    answer.session.holders.first().is_some_and(|h| matches!(h.kind, ProcessKind::Tui | ProcessKind::Exec))
 }
 
 /// `akkctl takeover …` with what was asked for so far, so that it can be typed as it stands.

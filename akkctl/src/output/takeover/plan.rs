@@ -5,9 +5,11 @@ use crate::output::native::{command, confidence_style, evidence, field, started,
 use crate::output::terminal::{ALERT, BOLD};
 use crate::output::text::one_line;
 use akk_proto::session::{
-    Evidence, ResumeView, SessionActivity, TakeoverAnswer, TakeoverParams, TakeoverStatus, TargetView, TerminationPlan,
+    Confidence, ResumeView, SessionActivity, TakeoverAnswer, TakeoverParams, TakeoverStatus, TargetView,
+    TerminationPlan,
 };
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The plan that a plain yes can confirm: one that needs no further option.
 pub(crate) fn plan_to_confirm<'a>(answer: &'a TakeoverAnswer, asked: &TakeoverParams) -> Option<&'a TerminationPlan> {
@@ -18,10 +20,10 @@ pub(crate) fn plan_to_confirm<'a>(answer: &'a TakeoverAnswer, asked: &TakeoverPa
 /// Options that the plan takes and that were not given, in words of a command line.
 pub(super) fn missing_options(plan: &TerminationPlan, asked: &TakeoverParams) -> Vec<&'static str> {
     let mut missing = Vec::new();
-    if plan.activity == SessionActivity::Working && !asked.even_if_working {
+    if plan.activity != SessionActivity::Idle && !asked.even_if_working {
         missing.push("--even-if-working");
     }
-    if plan.evidence == Evidence::Cwd && !asked.allow_cwd_only {
+    if plan.confidence != Confidence::Exact && !asked.allow_cwd_only {
         missing.push("--allow-cwd-only");
     }
     missing
@@ -36,14 +38,19 @@ pub(super) fn who_ends(plan: &TerminationPlan) -> String {
     }
 }
 
-/// The plan.
-pub(super) fn plan(plan: &TerminationPlan, view: &View) -> String {
-    let mut out = format!("\n{}\n", view.paint(BOLD, "What would be ended"));
-    let mut target = format!("{} {}", plan.kind.as_str(), process(&plan.target, view));
+/// The plan; `used`: it was tried.
+pub(super) fn plan(plan: &TerminationPlan, used: bool, view: &View) -> String {
+    let heading = if used { "What was to be ended" } else { "What would be ended" };
+    let mut out = format!("\n{}\n", view.paint(BOLD, heading));
+    let named = TargetView { executable: None, ..plan.target.clone() };
+    let mut target = format!("{} {}", plan.kind.as_str(), process(&named, view));
     if let Some(cwd) = &plan.cwd {
         let _ = write!(target, ", in {}", view.path(cwd));
     }
     out.push_str(&field("process", &target, view));
+    if let Some(file) = &plan.target.executable {
+        out.push_str(&field("program", &view.path(file), view));
+    }
     let known = format!("{} ({})", evidence(plan.evidence), plan.confidence.as_str());
     out.push_str(&styled_field("known by", &known, confidence_style(plan.confidence), view));
     let mut name = "with it";
@@ -59,8 +66,8 @@ pub(super) fn plan(plan: &TerminationPlan, view: &View) -> String {
         SessionActivity::Idle => field("turn", "none runs", view),
         SessionActivity::Unknown => styled_field("turn", "it cannot be told whether one runs", ALERT, view),
     });
-    let good = format!("{}, good for one use {}", one_line(&plan.plan_id), until(plan, view));
-    out.push_str(&field("plan", &good, view));
+    let good = if used { "used up".to_owned() } else { format!("good for one use {}", until(plan, view)) };
+    out.push_str(&field("plan", &format!("{}, {good}", one_line(&plan.plan_id)), view));
     out
 }
 
@@ -80,8 +87,10 @@ fn process(target: &TargetView, view: &View) -> String {
         command(&target.command)
     };
     let executable = match (&target.executable, target.command.first()) {
-        // The name that a process gives itself may be any.
-        (Some(file), Some(named)) if file != named => format!(" ({})", view.path(file)),
+        // A process may give itself any name.
+        (Some(file), Some(named)) if Path::new(file).file_name() != Path::new(named).file_name() => {
+            format!(" ({})", view.path(file))
+        }
         _ => String::new(),
     };
     format!("{}{since}: {words}{executable}", target.pid)
