@@ -10,10 +10,12 @@ struct Running(Child);
 
 impl Running {
     fn script(script: &str) -> Self {
-        let mut command = Command::new("/bin/bash");
-        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // It says a line once everything stands.
+        Self::start(Command::new("/bin/bash").args(["-c", script]))
+    }
+
+    /// It says a line once everything stands.
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "ready\n");
@@ -37,15 +39,17 @@ fn a_program_tells_its_words_its_place_and_its_variables() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().canonicalize().unwrap();
     let program = folder.join("codex");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    // Copied by another process: a descriptor of this one, open for writing, could leak into a child of another test.
+    assert!(Command::new("cp").arg("/bin/bash").arg(&program).status().unwrap().success());
     let mut command = Command::new(&program);
-    let mut child = Running(command.args(["60", ""]).current_dir(&folder).env("AKK_A", "a=b").spawn().unwrap());
+    let mut child =
+        Running::start(command.args(["-c", "echo ready; read x", "", "word"]).current_dir(&folder).env("AKK_A", "a=b"));
     std::fs::remove_file(&program).unwrap();
     let identity = child.identity();
     let found = programs().unwrap().into_iter().find(|p| p.identity == identity);
     let found = found.unwrap();
     assert_eq!(found.executable.as_deref(), Some(program.as_path()));
-    assert_eq!(found.command[1..], ["60", ""]);
+    assert_eq!(found.command[1..], ["-c", "echo ready; read x", "", "word"]);
     assert_eq!(found.parent, std::process::id());
     let all = surroundings(std::slice::from_ref(&identity), &["AKK_A", "AKK_MISSING"]).unwrap();
     assert_eq!(all[&identity].cwd.as_ref(), Some(&folder));

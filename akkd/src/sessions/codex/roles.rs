@@ -104,9 +104,9 @@ fn program(name: &str) -> Option<Program> {
     let Some(variant) = variant.strip_prefix(['-', '.', '_']) else {
         return variant.is_empty().then_some(Program::Codex(None));
     };
-    // Releases are named after machine or version: codex-x86_64-unknown-linux-musl, codex-0.169.0.
+    // Releases are named after machine or version: codex-x86_64-unknown-linux-musl, codex-linux-arm64, codex-0.169.0.
     let is_build = |v: &str| {
-        ["x86_64", "aarch64", "arm64", "linux", "darwin", "macos"].iter().any(|machine| v.starts_with(machine))
+        ["x86_64", "x64", "aarch64", "arm64"].iter().any(|machine| v.split(['-', '.']).any(|part| part == *machine))
             || v.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
     };
     match variant {

@@ -104,12 +104,13 @@ pub(super) fn one(
     })
 }
 
-/// Its first record, as far as that can be read: a file that another process is about to write has none yet.
-fn head_of(path: &Path) -> Option<Head> {
+/// A session's first record, as far as that can be read: a file that another process is about to write has none yet.
+pub(super) fn head_of(path: &Path) -> Option<Head> {
     rollout::head(path).ok().flatten()
 }
 
-fn from_row(row: &ThreadRow, file: Option<&RolloutFile>, shared: &mut Shared) -> Thread {
+/// A session that has a row.
+pub(super) fn from_row(row: &ThreadRow, file: Option<&RolloutFile>, shared: &mut Shared) -> Thread {
     // A row may name a place outside of the folders.
     let path = file.map(|f| f.path.as_path()).or(row.rollout_path.as_deref());
     let written = path.and_then(Written::of);

@@ -98,6 +98,42 @@ impl Thread {
             known_by,
         }
     }
+
+    /// The session as clients see it.
+    pub(super) fn view(&self, id: Uuid, home: String, live: Live) -> SessionView {
+        SessionView {
+            agent: super::AGENT.to_owned(),
+            session_id: id.to_string(),
+            home,
+            cwd: self.cwd.as_ref().map(|d| d.path().to_owned()),
+            title: self.title.as_deref().map(str::to_owned),
+            created_at: self.created_ms.map(Timestamp),
+            updated_at: Some(self.updated_ms).filter(|ms| *ms > 0).map(Timestamp),
+            archived: self.archived,
+            model: self.model.as_deref().map(str::to_owned),
+            source: self.source,
+            originator: self.originator.as_deref().map(str::to_owned),
+            parent: self.parent.map(|p| p.to_string()),
+            capability: if self.lack.is_some() { Capability::MetadataOnly } else { Capability::Full },
+            capability_reason: self.lack.as_deref().map(str::to_owned),
+            activity: live.activity,
+            holders: live.holders,
+            conversation_id: None,
+        }
+    }
+
+    /// Whether it is among what is asked for, wherever in the order.
+    pub(super) fn fits(&self, id: Uuid, query: &Query) -> bool {
+        (query.archived || !self.archived)
+            && (query.auxiliary || !self.source.is_auxiliary())
+            && query.text.as_ref().is_none_or(|needle| {
+                let mut text = Uuid::encode_buffer();
+                needle.is_in(id.hyphenated().encode_lower(&mut text))
+                    || self.title.as_deref().is_some_and(|t| needle.is_in(t))
+                    || self.cwd.as_ref().is_some_and(|d| needle.is_in(d.path()))
+            })
+            && query.cwd.as_ref().is_none_or(|wanted| self.cwd.as_ref().is_some_and(|d| d.is(wanted)))
+    }
 }
 
 /// What is known of a session that a process runs or ran.
@@ -229,25 +265,8 @@ impl Index {
             let activity = if overseen { SessionActivity::Idle } else { SessionActivity::Unknown };
             Live { activity, holders: Vec::new() }
         });
-        SessionView {
-            agent: super::AGENT.to_owned(),
-            session_id: key.id.to_string(),
-            home: self.homes.get(usize::from(key.home)).map(|h| h.to_string()).unwrap_or_default(),
-            cwd: thread.cwd.as_ref().map(|d| d.path().to_owned()),
-            title: thread.title.as_deref().map(str::to_owned),
-            created_at: thread.created_ms.map(Timestamp),
-            updated_at: Some(thread.updated_ms).filter(|ms| *ms > 0).map(Timestamp),
-            archived: thread.archived,
-            model: thread.model.as_deref().map(str::to_owned),
-            source: thread.source,
-            originator: thread.originator.as_deref().map(str::to_owned),
-            parent: thread.parent.map(|p| p.to_string()),
-            capability: if thread.lack.is_some() { Capability::MetadataOnly } else { Capability::Full },
-            capability_reason: thread.lack.as_deref().map(str::to_owned),
-            activity: live.activity,
-            holders: live.holders,
-            conversation_id: None,
-        }
+        let home = self.homes.get(usize::from(key.home)).map(|h| h.to_string()).unwrap_or_default();
+        thread.view(key.id, home, live)
     }
 
     /// One page, newest first.
@@ -256,7 +275,7 @@ impl Index {
         let mut last = None;
         for (_, Reverse(id), home) in &self.order {
             let key = Key { id: *id, home: *home };
-            let Some(thread) = self.threads.get(&key).filter(|t| self.fits(key, t, query)) else { continue };
+            let Some(thread) = self.threads.get(&key).filter(|t| t.fits(key.id, query)) else { continue };
             answer.total += 1;
             if query.after.as_ref().is_some_and(|after| !self.is_behind(key, thread, after)) {
                 continue;
@@ -269,18 +288,6 @@ impl Index {
             }
         }
         answer
-    }
-
-    fn fits(&self, key: Key, thread: &Thread, query: &Query) -> bool {
-        (query.archived || !thread.archived)
-            && (query.auxiliary || !thread.source.is_auxiliary())
-            && query.text.as_ref().is_none_or(|needle| {
-                let mut id = Uuid::encode_buffer();
-                needle.is_in(key.id.hyphenated().encode_lower(&mut id))
-                    || thread.title.as_deref().is_some_and(|t| needle.is_in(t))
-                    || thread.cwd.as_ref().is_some_and(|d| needle.is_in(d.path()))
-            })
-            && query.cwd.as_ref().is_none_or(|wanted| thread.cwd.as_ref().is_some_and(|d| d.is(wanted)))
     }
 
     fn is_behind(&self, key: Key, thread: &Thread, after: &Position) -> bool {

@@ -142,14 +142,14 @@ fn an_older_row_does_not_take_a_newer_turns_model_back() {
         ..index.get(key(0)).unwrap().clone()
     };
     assert_eq!(index.put(key(0), turn), Some(SessionChange::Changed));
-    let row = |index: &mut Index, word, updated_ms| Thread {
+    let row = |word, updated_ms| Thread {
         model: Some(Shared::default().word(word)),
         ..thread(&mut Shared::default(), "Title 0", Path::new("/work/p"), updated_ms)
     };
-    let old = row(&mut index, "old", 4000);
+    let old = row("old", 4000);
     assert_eq!(index.put(key(0), old), None);
     assert_eq!(model(&index).as_deref(), Some("new"));
-    let newer = row(&mut index, "newest", 6000);
+    let newer = row("newest", 6000);
     assert_eq!(index.put(key(0), newer), Some(SessionChange::Changed));
     assert_eq!(model(&index).as_deref(), Some("newest"));
 }

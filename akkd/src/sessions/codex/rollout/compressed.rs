@@ -33,7 +33,7 @@ pub(in super::super) fn stream(path: &Path) -> io::Result<Box<dyn Read>> {
 }
 
 /// Opens a regular file: what a thread's row names could be a pipe that waits for ever.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(in super::super) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = File::options().read(true).custom_flags(flags).open(path)?;

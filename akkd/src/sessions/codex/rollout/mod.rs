@@ -18,6 +18,6 @@ pub use mark::TurnSettings;
 pub use scan::{LiveEvent, Scan, scan_from};
 pub use tail::{Tail, TurnState, tail};
 
-pub(super) use compressed::{is_compressed, stream};
+pub(super) use compressed::{is_compressed, open, stream};
 pub(super) use lines::{Backward, Forward, Line};
 pub(super) use record::{Record, plain_text};

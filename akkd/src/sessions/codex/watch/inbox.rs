@@ -51,7 +51,9 @@ impl Inbox {
 
     /// Hints were lost.
     pub(super) fn everything(&self, why: &str) {
-        self.say(|asked| drop(asked.everything.get_or_insert_with(|| why.to_owned())));
+        self.say(|asked| {
+            asked.everything.get_or_insert_with(|| why.to_owned());
+        });
     }
 
     /// This process has ended.

@@ -1,8 +1,9 @@
 //! Looks at locks and processes: who took a session, who let it go, who is gone.
 
 use super::{LOOK, Run, Watcher};
-use crate::platform::{ExitWatch, ProcessIdentity};
+use crate::platform::{ExitWatch, ProcessIdentity, programs};
 use crate::sessions::codex::holders::{self, Look};
+use crate::sessions::codex::home::CodexHome;
 use crate::sessions::codex::index::{HomeNo, Key, KnownBy, Thread};
 use crate::sessions::codex::locks::{LockHolder, lock_holder};
 use crate::sessions::codex::rollout::{self, TurnState};
@@ -16,8 +17,11 @@ use uuid::Uuid;
 
 /// A lock that was just made is taken within microseconds; how often, and after which pauses, that is looked at.
 const FRESH: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(120)];
-/// How often a holder without a lock (Codex before 0.169 has none) is looked for: every process is read for that.
+/// How often a holder is looked at of which nothing is heard. One without a lock (Codex before 0.169 has none) costs a
+/// look at every process.
 const PROCESSES: Duration = Duration::from_secs(10);
+/// Locks that are asked for one by one.
+const FEW: usize = 3;
 
 /// Who has a session.
 #[derive(Debug)]
@@ -57,7 +61,8 @@ impl Watcher {
         }
     }
 
-    /// Looks at the locks of a home: at those named, at those that are held, and at those that are new.
+    /// Looks at the locks of a home: at those named, at those that are new, and at held ones whose file is gone or
+    /// that were not looked at for a while (ends of processes are told).
     pub(super) fn look_at_locks(&mut self, no: HomeNo, named: &HashSet<PathBuf>) {
         let Some(home) = self.home(no).cloned() else { return };
         let found = match lock_files(&home.locks()) {
@@ -67,20 +72,19 @@ impl Watcher {
                 return;
             }
         };
-        let named: HashSet<Uuid> = named.iter().filter_map(|p| lock_id(p)).collect();
-        let mut keys: HashSet<Key> = self.runs.iter().filter(|(_, r)| r.owner.is_some()).map(|(k, _)| *k).collect();
-        keys.retain(|k| k.home == no);
-        for (id, inode) in &found {
-            let key = Key { id: *id, home: no };
-            if named.contains(id) || self.stale_locks.get(&key) != Some(&StaleLock(*inode)) {
-                keys.insert(key);
-            }
-        }
         self.stale_locks.retain(|key, _| key.home != no || found.contains_key(&key.id));
+        let keys = self.doubtful_locks(no, &found, named);
+        // Of many almost all are stale: they are not asked for one by one.
+        let many = (keys.len() > FEW).then(|| self.locked_now(&home));
         let (mut taken, mut trouble) = (Vec::new(), None);
         for key in keys {
             let file = found.get(&key.id).copied();
-            match lock_holder(home.path(), &key.id.to_string()) {
+            let holder = if many.as_ref().is_some_and(|locked| !locked.contains(&key.id)) {
+                Ok(LockHolder::Nobody)
+            } else {
+                lock_holder(home.path(), &key.id.to_string())
+            };
+            match holder {
                 Ok(LockHolder::Nobody) => {
                     if let Some(inode) = file
                         && self.stale_locks.insert(key, StaleLock(inode)) != Some(StaleLock(inode))
@@ -109,6 +113,33 @@ impl Watcher {
             self.fresh_locks.remove(&key);
             self.taken(key, process, Evidence::Lock, &look);
         }
+    }
+
+    /// The sessions whose locks are to be looked at.
+    fn doubtful_locks(&self, no: HomeNo, found: &HashMap<Uuid, u64>, named: &HashSet<PathBuf>) -> HashSet<Key> {
+        let named: HashSet<Uuid> = named.iter().filter_map(|p| lock_id(p)).collect();
+        let owner = |key: &Key| self.runs.get(key).and_then(|r| r.owner.as_ref());
+        let held = self.runs.keys().filter(|key| key.home == no && owner(key).is_some()).copied();
+        let doubtful = held.filter(|key| {
+            named.contains(&key.id)
+                || !found.contains_key(&key.id)
+                || owner(key).is_some_and(|o| o.process.is_none() || o.seen.elapsed() >= PROCESSES)
+        });
+        let others = found.iter().map(|(id, inode)| (Key { id: *id, home: no }, *inode)).filter(|(key, inode)| {
+            let stale = self.stale_locks.get(key) == Some(&StaleLock(*inode));
+            named.contains(&key.id) || (!stale && owner(key).is_none_or(|o| o.evidence != Evidence::Lock))
+        });
+        doubtful.chain(others.map(|(key, _)| key)).collect()
+    }
+
+    /// The sessions of a home whose locks are held.
+    fn locked_now(&self, home: &CodexHome) -> HashSet<Uuid> {
+        let files = programs::locked_files(&home.locks()).unwrap_or_default();
+        let mut locked: HashSet<Uuid> = files.iter().filter_map(|f| lock_id(&f.path)).collect();
+        // Some file systems are not known to the table of locks by the numbers that files have: descriptors tell.
+        let live = self.processes().map(|look| look.live_sessions(home.path())).unwrap_or_default();
+        locked.extend(live.iter().filter(|l| l.evidence == Evidence::Lock).filter_map(|l| parse_id(&l.session_id)));
+        locked
     }
 
     /// Whether this owner is known already; then it was just seen.
@@ -169,10 +200,12 @@ impl Watcher {
         let run = self.runs.entry(key).or_insert_with(Run::default);
         run.owner = Some(Owner { process, holders, evidence, seen: now });
         run.moved = Some(now);
-        if run.turn == TurnState::Unknown
-            && let Some(tail) = rollout.as_deref().and_then(|path| rollout::tail(path).ok())
-        {
-            run.turn = tail.turn;
+        if run.turn == TurnState::Unknown {
+            run.turn = match rollout.as_deref() {
+                Some(path) => rollout::tail(path).map_or(TurnState::Unknown, |tail| tail.turn),
+                // Nothing was said in it yet.
+                None => TurnState::Ended,
+            };
         }
         if begun && let Some(rollout) = rollout {
             self.folders.follow(&rollout);
@@ -207,6 +240,14 @@ impl Watcher {
     }
 
     fn let_go(&mut self, key: Key, change: SessionChange) {
+        if self.runs.get(&key).is_none_or(|r| r.owner.is_none()) {
+            return;
+        }
+        // What it wrote last comes before its going.
+        let rollout = self.known.index().get(key).and_then(|t| t.rollout.clone());
+        if let Some(rollout) = &rollout {
+            self.look_at_rollout(key.home, rollout);
+        }
         let Some(run) = self.runs.get_mut(&key) else { return };
         let Some(owner) = run.owner.take() else { return };
         run.moved = Some(Instant::now());

@@ -148,10 +148,11 @@ impl Watcher {
         if !appended.turns.is_empty() || appended.settings.is_some() {
             self.refresh_soon(key, None);
         }
-        if appended.records > appended.turns.len() as u64
-            && let Some(run) = self.runs.get_mut(&key)
-        {
-            if run.told.is_none_or(|told| now >= told + ACTIVITY) {
+        if let Some(run) = self.runs.get_mut(&key) {
+            if !appended.turns.is_empty() {
+                // What was told of the turn told the rest too.
+                run.untold = false;
+            } else if run.told.is_none_or(|told| now >= told + ACTIVITY) {
                 (run.told, run.untold) = (Some(now), false);
                 self.tell(key, SessionChange::Activity);
             } else {

@@ -2,7 +2,7 @@
 
 use super::Watcher;
 use crate::sessions::codex::home::CodexHome;
-use crate::sessions::codex::index::{HomeNo, Key, KnownBy, Thread};
+use crate::sessions::codex::index::{Key, KnownBy, Thread};
 use crate::sessions::codex::survey::{self, Written};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
