@@ -2,6 +2,7 @@
 
 mod acp;
 mod acpx;
+mod codex;
 mod context;
 mod durable;
 mod launch;
