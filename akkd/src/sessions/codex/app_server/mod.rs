@@ -11,6 +11,8 @@ mod socket;
 mod thread;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use client::{AppServer, Incoming};

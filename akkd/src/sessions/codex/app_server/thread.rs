@@ -63,17 +63,9 @@ pub struct Turn {
     pub id: String,
     status: String,
     #[serde(default)]
-    error: Option<TurnError>,
+    error: Value,
     #[serde(default)]
     items: Vec<Value>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct TurnError {
-    #[serde(default)]
-    message: String,
-    #[serde(default, rename = "codexErrorInfo")]
-    info: Value,
 }
 
 /// Where a turn stands.
@@ -112,11 +104,8 @@ impl Turn {
             "completed" => TurnState::Completed,
             "interrupted" => TurnState::Interrupted,
             "failed" => {
-                let (message, info) = match &self.error {
-                    Some(error) => (error.message.clone(), error.info.as_str().map(str::to_owned)),
-                    None => (String::new(), None),
-                };
-                TurnState::Failed { message, kind: info }
+                let word = |key: &str| self.error.get(key).and_then(Value::as_str).map(str::to_owned);
+                TurnState::Failed { message: word("message").unwrap_or_default(), kind: word("codexErrorInfo") }
             }
             other => TurnState::Unknown(other.chars().take(80).collect()),
         }
