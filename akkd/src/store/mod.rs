@@ -13,6 +13,7 @@ mod launches;
 mod messages;
 mod migrate;
 mod outbox;
+mod plans;
 mod readers;
 mod reserve;
 mod schema;
@@ -25,6 +26,7 @@ pub use error::StoreError;
 pub use history::{EventFilter, EventPage, Past};
 pub use launches::TicketHashes;
 pub use outbox::DueDelivery;
+pub use plans::{PlanRow, PlanUse};
 pub use schema::SCHEMA_VERSION;
 
 use akk_core::{Conversation, Event};
