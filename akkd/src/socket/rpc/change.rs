@@ -19,6 +19,14 @@ impl Control {
     pub(super) async fn say(&self, params: SendParams) -> Result<SendAnswer, Failure> {
         let id = self.resolve(&params.conversation_id).await?;
         params.model.as_deref().map_or(Ok(()), |model| check_name("model", model))?;
+        let answered = match &params.request_id {
+            Some(request_id) => self.store.find_request(request_id).await?.is_some(),
+            None => false,
+        };
+        // A repeat is answered whoever has the session now.
+        if !answered {
+            self.takeovers.refuse_if_taken(&self.conversations.state(&id).await?).await?;
+        }
         let input = Input::Send(Send {
             message: params.message,
             kind: params.kind,

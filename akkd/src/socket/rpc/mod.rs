@@ -230,6 +230,7 @@ mod tests {
     use super::*;
     use crate::config::Surroundings;
     use crate::conversation::testing::{House, created};
+    use crate::takeover::Outside;
     use akk_core::ExecutorReport;
     use akk_proto::event::{SessionEnsured, SessionReached};
     use akk_proto::paths::Environment;
@@ -246,6 +247,10 @@ mod tests {
                 house.store.clone(),
                 house.conversations.clone(),
                 Sessions::new(Vec::new()),
+                Outside {
+                    environment: BTreeMap::new(),
+                    control_socket: Arc::new(|_| Box::pin(async { Err("nobody listens".to_owned()) })),
+                },
                 house.clock.clone(),
             ),
             config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),
