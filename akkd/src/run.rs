@@ -9,17 +9,19 @@ use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
 use crate::lifecycle::{self, Activation, Listeners, Lock, Signals, Socket};
 use crate::sessions::Sessions;
+use crate::sessions::codex::CodexSessions;
 use crate::socket::rpc::{Callback, Control, StopAsked};
 use crate::socket::{self, Limits};
 use crate::store::Store;
-use crate::takeover::Takeovers;
+use crate::takeover::{Outside, Takeovers};
 use akk_proto::api::{CallbackServer as _, ControlServer as _};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
 use jsonrpsee::Methods;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,7 +66,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(|e| system("catch signals", &e))?;
     let (stop, stop_asked) = watch::channel(StopAsked::No);
 
-    let sessions = Sessions::new(Vec::new());
+    let sessions = Sessions::new(vec![Arc::new(codex_sessions(&config, &clock))]);
     let (timers, idle_queue) = IdleTimers::new(clock.clone());
     let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
     let executors = Executors::new(Context {
@@ -101,7 +103,11 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let deliveries = tokio::spawn(runner.run(quit.clone()));
     tokio::spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
 
-    let takeovers = Takeovers::new(store.clone(), conversations.clone(), sessions.clone(), clock.clone());
+    let outside = Outside {
+        environment: config.surroundings().env.clone(),
+        control_socket: Arc::new(|path| Box::pin(somebody_listens(path))),
+    };
+    let takeovers = Takeovers::new(store.clone(), conversations.clone(), sessions.clone(), outside, clock.clone());
     let control = Control {
         store: store.clone(),
         conversations: conversations.clone(),
@@ -186,12 +192,24 @@ async fn until_stop(mut asked: watch::Receiver<StopAsked>, terminated: &Cancella
     }
 }
 
+/// Whether a daemon listens at a control socket.
+async fn somebody_listens(path: PathBuf) -> Result<(), String> {
+    UnixStream::connect(&path).await.map(drop).map_err(|e| format!("{}: {e}", path.display()))
+}
+
 fn system(what: &str, error: &std::io::Error) -> Failure {
     Failure::new(
         ErrorKind::Internal,
         format!("akkd cannot {what}: {error}"),
         "Look at limits of the system such as open files.",
     )
+}
+
+/// Codex's sessions in the homes that are configured now: what the file says of homes later counts from the next start.
+fn codex_sessions(config: &ConfigSource, clock: &Clock) -> CodexSessions {
+    let current = config.current();
+    let path = config.surroundings().env.get("PATH").map(Into::into);
+    CodexSessions::new(current.codex_homes.clone(), current.codex_command.clone(), path, clock.clone())
 }
 
 fn akkctl_path(config: &ConfigSource) -> Arc<str> {

@@ -78,6 +78,26 @@ impl ProcessTable {
         Ok(Self { entries, launches, boot: system::boot()?.to_owned(), pid_namespace: system::pid_namespace()? })
     }
 
+    /// `pid`, its parent, and so on up to the first process, as far as the table knows them.
+    pub fn lineage(&self, pid: u32) -> Vec<ProcessIdentity> {
+        let mut line: Vec<ProcessIdentity> = Vec::new();
+        let mut next = pid;
+        while let Some(entry) = self.entries.iter().find(|e| e.pid == next) {
+            // A table that is not of one moment could hold a circle.
+            if line.iter().any(|p| p.pid == entry.pid) {
+                break;
+            }
+            line.push(ProcessIdentity::from_entry(entry, &self.boot, self.pid_namespace));
+            next = entry.parent;
+        }
+        line
+    }
+
+    /// The launch that a process says in its environment to descend from, as far as this user may read that.
+    pub fn launch_of(&self, pid: u32) -> Option<&str> {
+        self.launches.get(&pid).map(String::as_str)
+    }
+
     /// Every living process that belongs to `leader`, without `leader`: members of its group and session, children
     /// and theirs, and those that have `launch` as [`LAUNCH_VARIABLE`] in their environment and were not started
     /// before `leader` (what left the group, the session and its parent still inherited that).
@@ -166,6 +186,16 @@ mod tests {
         dead.zombie = true;
         let t = table(vec![entry(11, 1, 10, 6), dead]);
         assert_eq!(pids(&t.belonging_to(&leader(10, 5), "l")), [11]);
+    }
+
+    #[test]
+    fn a_lineage_goes_up_to_the_first_process_and_ends_in_a_circle() {
+        let t = table(vec![entry(1, 0, 1, 0), entry(10, 1, 10, 5), entry(11, 10, 10, 6), entry(12, 11, 12, 7)]);
+        let line = |t: &ProcessTable, pid| t.lineage(pid).iter().map(|p| p.pid).collect::<Vec<_>>();
+        assert_eq!(line(&t, 12), [12, 11, 10, 1]);
+        assert_eq!(line(&t, 99), [0; 0]);
+        let circle = table(vec![entry(10, 11, 10, 5), entry(11, 10, 10, 6)]);
+        assert_eq!(line(&circle, 10), [10, 11]);
     }
 
     #[test]

@@ -12,7 +12,9 @@ mod history;
 mod launches;
 mod messages;
 mod migrate;
+mod natives;
 mod outbox;
+mod plans;
 mod readers;
 mod reserve;
 mod schema;
@@ -25,6 +27,7 @@ pub use error::StoreError;
 pub use history::{EventFilter, EventPage, Past};
 pub use launches::TicketHashes;
 pub use outbox::DueDelivery;
+pub use plans::{PlanRow, PlanUse};
 pub use schema::SCHEMA_VERSION;
 
 use akk_core::{Conversation, Event};
