@@ -20,7 +20,7 @@ if [ -n "$WRAP" ]; then
     exit $?
 fi
 echo "$*" >> "$AGENT_HOME/log"
-pwd >> "$AGENT_HOME/places"
+echo "$CODEX_HOME $(pwd)" >> "$AGENT_HOME/places"
 cat > "$AGENT_HOME/prompt"
 play() { [ -z "$1" ] || cat "$SAMPLES/$1"; }
 aborted() {

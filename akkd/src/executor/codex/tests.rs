@@ -122,7 +122,7 @@ async fn a_session_goes_on_in_its_own_place_and_the_prompt_stands_in_no_command_
     assert_eq!((end.thoughts, end.activity_seen), (1, true));
     assert_eq!(std::fs::read_to_string(house.path("prompt")).unwrap(), PROMPT);
     let cwd = house.path("its own place").to_string_lossy().into_owned();
-    assert_eq!(std::fs::read_to_string(house.path("places")).unwrap().trim(), cwd);
+    assert_eq!(std::fs::read_to_string(house.path("places")).unwrap().trim(), format!("/home/me/.codex {cwd}"));
     let line = format!(
         "exec --json --skip-git-repo-check --sandbox=workspace-write --cd={cwd} --model=gpt-own resume -- {SESSION} -"
     );
