@@ -2,6 +2,7 @@
 
 mod acp;
 mod acpx;
+mod app_server;
 mod context;
 mod durable;
 mod launch;

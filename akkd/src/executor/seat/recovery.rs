@@ -128,6 +128,11 @@ impl Seat {
                 let Err(stopped) = self.acpx_go_on(&mut open, false, turn.cancelling).await;
                 return self.conclude(open, stopped).await;
             }
+            if open.order.agent.transport == Transport::Codex && open.order.is_attached_live() {
+                open.begin(prompt, 0);
+                let Err(stopped) = self.app_server_go_on(&mut open, turn.cancelling).await;
+                return self.conclude(open, stopped).await;
+            }
             let how = match prompt.fate {
                 PromptFate::Finishing => How::Uncertain {
                     reason: "akkd went down while it handed the prompt over, and the agent is gone".to_owned(),
