@@ -50,6 +50,14 @@ fn main() -> std::io::Result<()> {
             println!("    lock: {holder:?} in {:?}", begun.elapsed());
             println!("    incomplete: {:?}", look.incomplete_for(home, &live.session_id));
         }
+        for file in std::fs::read_dir(home.join("thread-writer-locks"))?.flatten() {
+            let Some(id) = file.file_name().to_str().and_then(|n| n.strip_suffix(".lock")).map(str::to_owned) else {
+                continue;
+            };
+            if let Ok(holder) = lock_holder(home, &id) {
+                println!("lock file {id}: {holder:?} {:?}", look.incomplete_for(home, &id));
+            }
+        }
         println!("suspected in {}: {:?}", home.display(), look.suspected_directories(home));
     }
     println!("incomplete: {:?}\n{} Codex processes, {took:?}", look.incomplete, look.processes.len());

@@ -13,14 +13,15 @@ use crate::sessions::codex::CodexSessions;
 use crate::socket::rpc::{Callback, Control, StopAsked};
 use crate::socket::{self, Limits};
 use crate::store::Store;
-use crate::takeover::Takeovers;
+use crate::takeover::{Outside, Takeovers};
 use akk_proto::api::{CallbackServer as _, ControlServer as _};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
 use jsonrpsee::Methods;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -102,7 +103,11 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let deliveries = tokio::spawn(runner.run(quit.clone()));
     tokio::spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
 
-    let takeovers = Takeovers::new(store.clone(), conversations.clone(), sessions.clone(), clock.clone());
+    let outside = Outside {
+        environment: config.surroundings().env.clone(),
+        control_socket: Arc::new(|path| Box::pin(somebody_listens(path))),
+    };
+    let takeovers = Takeovers::new(store.clone(), conversations.clone(), sessions.clone(), outside, clock.clone());
     let control = Control {
         store: store.clone(),
         conversations: conversations.clone(),
@@ -185,6 +190,11 @@ async fn until_stop(mut asked: watch::Receiver<StopAsked>, terminated: &Cancella
         () = terminated.cancelled() => StopAsked::LeaveAgents,
         found = asked.wait_for(|a| *a != StopAsked::No) => found.map_or(StopAsked::LeaveAgents, |a| *a),
     }
+}
+
+/// Whether a daemon listens at a control socket.
+async fn somebody_listens(path: PathBuf) -> Result<(), String> {
+    UnixStream::connect(&path).await.map(drop).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn system(what: &str, error: &std::io::Error) -> Failure {

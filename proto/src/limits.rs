@@ -10,6 +10,8 @@ pub const MAX_CALLBACK_REQUEST_BYTES: usize = 1 << 20;
 pub const MAX_CALLBACK_MESSAGE_BYTES: usize = 256 << 10;
 /// Longest request or message from the orchestrator, in bytes.
 pub const MAX_PROMPT_BYTES: usize = 8 << 20;
+/// Longest summary that a fork of a native session takes, in bytes.
+pub const MAX_FORK_SUMMARY_BYTES: usize = 64 << 10;
 /// Longest final text that becomes a derived `done`, in bytes.
 pub const MAX_DERIVED_TEXT_BYTES: usize = 64 << 10;
 /// Messages that may wait behind an open turn of one conversation.

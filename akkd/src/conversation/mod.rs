@@ -5,12 +5,14 @@
 //! memory: its task ends after a minute and the next input loads it again.
 
 mod actor;
+mod making;
 #[cfg(test)]
 pub(crate) mod testing;
 mod timers;
 pub mod view;
 
 pub use actor::{Answer, Request};
+pub use making::{Making, check_name, workspace};
 pub use timers::{IdleQueue, IdleTimers};
 
 use crate::clock::Clock;
@@ -51,13 +53,22 @@ struct Shared {
     effects: mpsc::Sender<Asked>,
     timers: IdleTimers,
     live: Mutex<HashMap<ConversationId, mpsc::Sender<Command>>>,
+    /// See [`Conversations::choosing_a_session`].
+    choosing: tokio::sync::Mutex<()>,
 }
 
 impl Conversations {
     /// A registry without live conversations, and the channel on which effects come out.
     pub fn new(store: Store, clock: Clock, timers: IdleTimers) -> (Self, mpsc::Receiver<Asked>) {
         let (effects, asked) = mpsc::channel(EFFECTS);
-        (Self { shared: Arc::new(Shared { store, clock, effects, timers, live: Mutex::default() }) }, asked)
+        let (live, choosing) = (Mutex::default(), tokio::sync::Mutex::default());
+        (Self { shared: Arc::new(Shared { store, clock, effects, timers, live, choosing }) }, asked)
+    }
+
+    /// To be held from the look at who uses an agent session that a client named until its new user is recorded: of two
+    /// calls with one session, only one finds it free.
+    pub async fn choosing_a_session(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.choosing.lock().await
     }
 
     /// Begins a conversation: with its first turn, or with a native session.

@@ -98,6 +98,8 @@ pub struct Timings {
     pub settle_sign: Duration,
     /// How long the answer to that cancel is waited for before the process is ended.
     pub settle_answer: Duration,
+    /// How long a request for approval that a person may see too is left to that person, before the policy answers.
+    pub person: Duration,
     /// How long a shutdown waits for reports that cannot be stored.
     pub wind_up: Duration,
     /// Between looks at the output of an open turn, should the file system's hints fail.
@@ -114,6 +116,7 @@ impl Default for Timings {
             kill_wait: Duration::from_secs(5),
             settle_sign: Duration::from_secs(5),
             settle_answer: Duration::from_secs(5),
+            person: Duration::from_mins(1),
             wind_up: Duration::from_secs(20),
             scan: Duration::from_secs(2),
         }

@@ -2,6 +2,8 @@
 
 mod acp;
 mod acpx;
+mod app_server;
+mod codex;
 mod context;
 mod durable;
 mod launch;

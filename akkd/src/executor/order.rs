@@ -2,7 +2,7 @@
 
 use crate::config::AgentSpec;
 use akk_proto::conversation::PermissionPolicy;
-use akk_proto::session::NativeAttachment;
+use akk_proto::session::{NativeAttachment, Strategy};
 use akk_proto::{ConversationId, TurnId};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +35,14 @@ pub struct TurnOrder {
     pub permissions: PermissionPolicy,
     /// Silence after which the turn counts as stalled.
     pub agent_timeout: Duration,
+}
+
+impl TurnOrder {
+    /// Whether the session lives in a daemon of the user and is joined there.
+    pub(super) fn is_attached_live(&self) -> bool {
+        let session = self.native_session.as_deref();
+        self.attachment.as_ref().is_some_and(|a| a.strategy == Strategy::Attach && session == Some(&a.session_id))
+    }
 }
 
 /// A turn that was open when akkd went down.

@@ -4,8 +4,8 @@ use super::{ProcessIdentity, system};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 /// The environment variable by which a descendant of a launch is known wherever it went. No secret: its value is the
 /// launch's id.
@@ -76,6 +76,26 @@ impl ProcessTable {
         let pids = entries.iter().filter(|e| !e.zombie).map(|e| e.pid);
         let launches = system::environment_variables(pids, LAUNCH_VARIABLE);
         Ok(Self { entries, launches, boot: system::boot()?.to_owned(), pid_namespace: system::pid_namespace()? })
+    }
+
+    /// `pid`, its parent, and so on up to the first process, as far as the table knows them.
+    pub fn lineage(&self, pid: u32) -> Vec<ProcessIdentity> {
+        let mut line: Vec<ProcessIdentity> = Vec::new();
+        let mut next = pid;
+        while let Some(entry) = self.entries.iter().find(|e| e.pid == next) {
+            // A table that is not of one moment could hold a circle.
+            if line.iter().any(|p| p.pid == entry.pid) {
+                break;
+            }
+            line.push(ProcessIdentity::from_entry(entry, &self.boot, self.pid_namespace));
+            next = entry.parent;
+        }
+        line
+    }
+
+    /// The launch that a process says in its environment to descend from, as far as this user may read that.
+    pub fn launch_of(&self, pid: u32) -> Option<&str> {
+        self.launches.get(&pid).map(String::as_str)
     }
 
     /// Every living process that belongs to `leader`, without `leader`: members of its group and session, children
@@ -166,6 +186,16 @@ mod tests {
         dead.zombie = true;
         let t = table(vec![entry(11, 1, 10, 6), dead]);
         assert_eq!(pids(&t.belonging_to(&leader(10, 5), "l")), [11]);
+    }
+
+    #[test]
+    fn a_lineage_goes_up_to_the_first_process_and_ends_in_a_circle() {
+        let t = table(vec![entry(1, 0, 1, 0), entry(10, 1, 10, 5), entry(11, 10, 10, 6), entry(12, 11, 12, 7)]);
+        let line = |t: &ProcessTable, pid| t.lineage(pid).iter().map(|p| p.pid).collect::<Vec<_>>();
+        assert_eq!(line(&t, 12), [12, 11, 10, 1]);
+        assert_eq!(line(&t, 99), [0; 0]);
+        let circle = table(vec![entry(10, 11, 10, 5), entry(11, 10, 10, 6)]);
+        assert_eq!(line(&circle, 10), [10, 11]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::file;
-use super::schema::{APPLICATION_ID, SCHEMA, SCHEMA_VERSION};
+use super::schema::{APPLICATION_ID, PLANS, SCHEMA, SCHEMA_VERSION};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// One step: from the version that is its place in the list, plus one, to the next.
 type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
-/// The steps from schema 1 to [`SCHEMA_VERSION`]: none yet. A step never changes once it was released.
-const STEPS: [Step; SCHEMA_VERSION as usize - 1] = [];
+/// The steps from schema 1 to [`SCHEMA_VERSION`]. A step never changes once it was released.
+const STEPS: [Step; SCHEMA_VERSION as usize - 1] = [|tx| tx.execute_batch(PLANS)];
 
 /// Brings the database to this version's schema. A new one gets it at once.
 ///

@@ -14,6 +14,7 @@ mod messages;
 mod migrate;
 mod natives;
 mod outbox;
+mod plans;
 mod readers;
 mod reserve;
 mod schema;
@@ -26,6 +27,7 @@ pub use error::StoreError;
 pub use history::{EventFilter, EventPage, Past};
 pub use launches::TicketHashes;
 pub use outbox::DueDelivery;
+pub use plans::{PlanRow, PlanUse};
 pub use schema::SCHEMA_VERSION;
 
 use akk_core::{Conversation, Event};

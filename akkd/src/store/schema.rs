@@ -11,7 +11,7 @@
 //! every number that is missing was deleted, and `deleted_cursors` says so in runs.
 
 /// The version of the schema that this akkd reads and writes: SQLite's `user_version`.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Marks a database as akkd's: SQLite's `application_id`, "AKKD" in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x414b_4b44;
@@ -20,7 +20,7 @@ pub(super) const APPLICATION_ID: i32 = 0x414b_4b44;
 /// fits; only a longer request of the orchestrator has a rest.
 pub(super) const HEAD_BYTES: usize = 256 << 10;
 
-/// The whole schema, version 1.
+/// The whole schema, version 1. A new database gets it and then every step, like an old one.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE conversations (
     ord           INTEGER PRIMARY KEY,
@@ -153,4 +153,24 @@ END;
 CREATE TRIGGER outbox_removed AFTER DELETE ON outbox WHEN OLD.state <> 'acknowledged' BEGIN
     UPDATE conversations SET undelivered = undelivered - 1 WHERE id = OLD.conversation;
 END;
+";
+
+/// Schema 2: plans to end a process that holds a native session.
+pub(super) const PLANS: &str = "
+CREATE TABLE plans (
+    ord        INTEGER PRIMARY KEY,
+    id         TEXT    NOT NULL UNIQUE,
+    agent      TEXT    NOT NULL,
+    session    TEXT    NOT NULL,
+    pid        INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER,
+    used_by    TEXT,
+    plan       TEXT    NOT NULL,
+    steps      TEXT    NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE INDEX plans_by_session ON plans (session, pid);
+CREATE INDEX plans_by_expiry ON plans (expires_at);
+CREATE INDEX plans_by_use ON plans (used_by) WHERE used_by IS NOT NULL;
 ";

@@ -5,6 +5,8 @@ use super::conversations::parse;
 use super::error::StoreError;
 use super::writer::Group;
 use akk_core::Conversation;
+use akk_proto::ConversationId;
+use rusqlite::OptionalExtension;
 
 /// Conversations of one session name that are looked at.
 const SESSION_USERS: u32 = 20;
@@ -29,6 +31,24 @@ impl Store {
                 users.extend(parse(&row?).ok());
             }
             Ok(users)
+        })
+        .await
+    }
+
+    /// The open conversation that uses an agent session, by akkd's name of it or by the agent's own id; the one with the
+    /// newest activity, should there be several. Reads the rows of all open ones: for the rare call that names a
+    /// session.
+    pub async fn open_conversation_of_session(&self, session: &str) -> Result<Option<ConversationId>, StoreError> {
+        let session = session.to_owned();
+        self.read(move |conn| {
+            let mut found = conn.prepare_cached(
+                "SELECT c.id FROM conversations c JOIN states s ON s.ord = c.ord
+                 WHERE c.open = 1 AND CASE WHEN json_valid(s.state)
+                     THEN ?1 IN (s.state ->> '$.settings.session', coalesce(s.state ->> '$.native_session', '')) END
+                 ORDER BY c.updated_at DESC LIMIT 1",
+            )?;
+            let id = found.query_row([session], |row| super::text(row, 0)).optional()?;
+            id.map(|id| ConversationId::parse(id).map_err(|e| StoreError::Defect { detail: e.to_string() })).transpose()
         })
         .await
     }

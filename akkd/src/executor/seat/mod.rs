@@ -76,6 +76,11 @@ impl Seat {
         }
     }
 
+    /// Whether the agent is to be let go when the open turn has ended.
+    pub(in crate::executor) fn lets_go(&self) -> bool {
+        self.leave_agent.is_some()
+    }
+
     /// Serves orders until nothing is left to look after.
     pub(in crate::executor) async fn serve(mut self) {
         loop {

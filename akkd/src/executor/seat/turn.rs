@@ -11,6 +11,8 @@ use akk_core::{Ended, ExecutorReport, How, redact};
 use akk_proto::TurnId;
 use akk_proto::conversation::Transport;
 use akk_proto::event::{Activity, CancelStep, Exit};
+use futures_util::future::Either;
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -51,8 +53,8 @@ pub(in crate::executor) struct Cancel {
     grace: Duration,
     /// The step that was taken last.
     pub(in crate::executor) step: CancelStep,
-    /// When the next one is due.
-    next: Instant,
+    /// When the next one is due; none where there is no other.
+    next: Option<Instant>,
 }
 
 /// Why the work on a turn stops.
@@ -120,7 +122,18 @@ impl OpenTurn {
 
     /// The clock of a cancel starts with the request, whatever can be written when.
     pub(in crate::executor) fn begin_cancel(&mut self, grace: Duration) {
-        self.cancel = Some(Cancel { grace, step: CancelStep::Cooperative, next: Instant::now() + grace });
+        self.cancel = Some(Cancel { grace, step: CancelStep::Cooperative, next: Some(Instant::now() + grace) });
+    }
+
+    /// Takes the steps of a cancel after the cooperative one out of it, for an agent that is not akkd's to end. Gives
+    /// when the first of them was due, the first time.
+    pub(in crate::executor) fn take_next_cancel_step(&mut self) -> Option<Instant> {
+        self.cancel.as_mut()?.next.take()
+    }
+
+    /// There was a sign of life that no process of akkd gave.
+    pub(in crate::executor) fn touch(&mut self) {
+        self.touched = Instant::now();
     }
 
     fn silent_at(&self, agent: Option<&Running>) -> Option<Instant> {
@@ -137,32 +150,47 @@ impl Seat {
     /// Waits until something happens in an open turn. What every turn has in common is dealt with here: the steps of
     /// a cancel, silence, release, shutdown. `until`: when [`Met::Late`] is the answer.
     pub(in crate::executor) async fn meet(&mut self, open: &mut OpenTurn, until: Option<Instant>) -> Step<Met> {
+        match self.meet_or(open, until, std::future::pending::<Infallible>()).await? {
+            Either::Left(met) => Ok(met),
+            Either::Right(never) => match never {},
+        }
+    }
+
+    /// [`meet`](Self::meet), or what `other` gives, where an agent is heard by another way than its output.
+    pub(in crate::executor) async fn meet_or<T>(
+        &mut self,
+        open: &mut OpenTurn,
+        until: Option<Instant>,
+        other: impl Future<Output = T>,
+    ) -> Step<Either<Met, T>> {
+        let mut other = std::pin::pin!(other);
         loop {
             let silent = open.silent_at(self.agent.as_deref());
-            let timer = [until, open.cancel.map(|c| c.next), silent].into_iter().flatten().min();
+            let timer = [until, open.cancel.and_then(|c| c.next), silent].into_iter().flatten().min();
             let scan = self.shared.context.timings.scan;
             tokio::select! {
+                given = &mut other => return Ok(Either::Right(given)),
                 order = self.inbox.recv() => {
                     // The sender lives in the registry as long as this task does; without one akkd is gone.
                     let Some(order) = order else { return Err(Break::Shutdown) };
                     if self.hear(open, order).await? {
-                        return Ok(Met::CancelAsked);
+                        return Ok(Either::Left(Met::CancelAsked));
                     }
                 }
                 happening = next_of(self.agent.as_deref_mut(), scan) => {
                     return match happening {
-                        Happening::Seen(seen) => Ok(Met::Seen(seen)),
+                        Happening::Seen(seen) => Ok(Either::Left(Met::Seen(seen))),
                         Happening::Exited(exit) => Err(Break::Died(exit)),
-                        Happening::Written(written) => Ok(Met::Written(written)),
-                        Happening::Lost(why) => Ok(Met::Lost(why)),
+                        Happening::Written(written) => Ok(Either::Left(Met::Written(written))),
+                        Happening::Lost(why) => Ok(Either::Left(Met::Lost(why))),
                     };
                 }
                 () = until_then(timer) => {
                     let now = Instant::now();
                     if until.is_some_and(|at| at <= now) {
-                        return Ok(Met::Late);
+                        return Ok(Either::Left(Met::Late));
                     }
-                    if open.cancel.is_some_and(|c| c.next <= now) {
+                    if open.cancel.and_then(|c| c.next).is_some_and(|at| at <= now) {
                         self.cancel_harder(open).await?;
                     }
                     if silent.is_some_and(|at| at <= now) {
@@ -174,6 +202,15 @@ impl Seat {
                 }
             }
         }
+    }
+
+    /// Takes in what was ordered while nothing could be heard; true when a cancel of the turn was asked for.
+    pub(in crate::executor) async fn cancelled_meanwhile(&mut self, open: &mut OpenTurn) -> Step<bool> {
+        let mut cancelled = false;
+        while let Ok(order) = self.inbox.try_recv() {
+            cancelled |= self.hear(open, order).await?;
+        }
+        Ok(cancelled)
     }
 
     /// Takes an order in while a turn is open; true when a cancel of it was asked for.
@@ -223,7 +260,7 @@ impl Seat {
             CancelStep::Terminate => (CancelStep::Kill, Signal::KILL, self.shared.context.timings.kill_wait),
             CancelStep::Kill => return Err(Break::ended(How::Cancelled)),
         };
-        (cancel.step, cancel.next) = (step, Instant::now() + pause);
+        (cancel.step, cancel.next) = (step, Some(Instant::now() + pause));
         if let Err(error) = agent.process.signal_tree(signal).await {
             tracing::error!(launch = %agent.launch_id, %error, "an agent could not be signalled");
         }
@@ -319,7 +356,8 @@ impl Seat {
         let stopped = match open.order.agent.transport {
             Transport::Acp => self.acp_turn(&mut open).await,
             Transport::Acpx => self.acpx_turn(&mut open).await,
-            Transport::Codex => Err(Break::cannot_start("the transport codex is not available in this version")),
+            Transport::Codex if open.order.is_attached_live() => self.app_server_turn(&mut open).await,
+            Transport::Codex => self.codex_turn(&mut open).await,
         };
         let Err(stopped) = stopped;
         self.conclude(open, stopped).await;

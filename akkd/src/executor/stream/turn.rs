@@ -28,7 +28,7 @@ pub(super) struct Turn {
     pub(super) thoughts: u64,
     /// Whether text, a thought, a tool call, a plan or a request came.
     pub(super) activity: bool,
-    /// Whether acpx handed the prompt to the agent.
+    /// Whether acpx handed the prompt to the agent, or `codex exec` began its turn.
     pub(super) prompt_sent: bool,
     /// Whether acpx made a session.
     pub(super) session_made: bool,
@@ -106,6 +106,12 @@ impl Turn {
     pub(super) fn tokens(&mut self, usage: Option<&RawValue>) {
         let Some(Value::Object(told)) = usage.and_then(small) else { return };
         self.tokens = Some(told.into_iter().filter(|(key, _)| key != "_meta").collect());
+    }
+
+    /// Tokens that were told for the whole session so far, of which this turn is the newest part.
+    pub(super) fn session_tokens(&mut self, usage: Option<&RawValue>) {
+        let Some(told @ Value::Object(_)) = usage.and_then(small) else { return };
+        self.tokens = Some(Map::from_iter([("sessionTotal".to_owned(), told)]));
     }
 
     /// Context and cost, as an update tells them.

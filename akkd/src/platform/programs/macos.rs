@@ -157,7 +157,8 @@ fn run<'a>(selection: impl IntoIterator<Item = &'a OsStr>) -> io::Result<Vec<u8>
     let output = read.recv_timeout(LONGEST_RUN);
     let complete = matches!(output, Ok(Ok(_)));
     if !complete {
-        child.kill()?;
+        // It may have ended just now.
+        let _ = child.kill();
     }
     let status = child.wait()?;
     match output {

@@ -48,50 +48,44 @@ pub(super) fn gather(homes: &[Places]) -> io::Result<Gathered> {
     let family = Family::of(programs::programs()?);
     let mut holdings = Holdings { homes, held: HashMap::new() };
 
-    let suspects: Vec<&Program> = family.programs.iter().filter(|p| family.may_run_sessions(p)).collect();
-    let takers: HashSet<u32> = locked.iter().filter_map(|(_, file)| file.taken_by).collect();
-    let is_suspect = |p: &Program| suspects.iter().any(|s| s.identity == p.identity);
-    let others = family.programs.iter().filter(|p| takers.contains(&p.identity.pid) && !is_suspect(p));
-    let asked: Vec<ProcessIdentity> = suspects.iter().copied().chain(others).map(|p| p.identity.clone()).collect();
-    match holdings.read(&asked) {
-        Ok(unreadable) => {
-            let of_codex =
-                unreadable.into_iter().filter(|(process, _)| suspects.iter().any(|s| s.identity == *process));
-            incomplete.extend(of_codex.map(|(process, error)| {
-                format!("The open files of Codex process {} cannot be read: {error}.", process.pid)
-            }));
-        }
+    let (suspects, others): (Vec<&Program>, Vec<&Program>) =
+        family.programs.iter().partition(|program| family.may_run_sessions(program));
+    let identities = |programs: &[&Program]| programs.iter().map(|p| p.identity.clone()).collect::<Vec<_>>();
+    match holdings.read(&identities(&suspects), |_| true) {
+        Ok(unreadable) => incomplete.extend(unreadable.into_iter().map(|(process, error)| {
+            format!("The open files of Codex process {} cannot be read: {error}.", process.pid)
+        })),
         Err(error) => incomplete.push(format!("The open files of processes cannot be read: {error}.")),
     }
-    let unseen = locks_of_unseen(locked, &family, &mut holdings);
+    let unseen = locks_of_unseen(locked, &identities(&others), &mut holdings);
     holdings.forget_inherited(&family);
 
-    let chosen: Vec<&Program> =
-        family.programs.iter().filter(|p| is_suspect(p) || holdings.held.contains_key(&p.identity)).collect();
+    let found = others.into_iter().filter(|p| holdings.held.contains_key(&p.identity));
+    let chosen: Vec<&Program> = suspects.iter().copied().chain(found).collect();
     let processes = describe(&chosen, &family, holdings.held)?;
     Ok(Gathered { processes, incomplete, unseen })
 }
 
-/// Who could hold these locks is asked for them; what remains is held by somebody who cannot be seen.
-fn locks_of_unseen(locked: Vec<(&Places, LockedFile)>, family: &Family, holdings: &mut Holdings<'_>) -> Vec<Unseen> {
+/// Of the locks that no Codex process holds, `others` are asked: the process that took it first, then all of them,
+/// since it may have handed it on. What remains is held by somebody who cannot be seen.
+fn locks_of_unseen(
+    locked: Vec<(&Places, LockedFile)>,
+    others: &[ProcessIdentity],
+    holdings: &mut Holdings<'_>,
+) -> Vec<Unseen> {
     let session_of = |file: &LockedFile| session_file(&file.path).map(|(id, _)| id);
-    let is_known = |holdings: &Holdings<'_>, places: &Places, id: &str| {
-        let mut held = holdings.held.values().flatten();
-        held.any(|h| h.evidence == Evidence::Lock && h.session_id == id && h.home == places.home)
-    };
-    let mut open: Vec<(&Places, LockedFile, String)> = locked
-        .into_iter()
-        .filter_map(|(places, file)| session_of(&file).map(|id| (places, file, id)))
-        .filter(|(places, _, id)| !is_known(holdings, places, id))
-        .collect();
-    if open.is_empty() {
-        return Vec::new();
+    let mut open: Vec<(&Places, LockedFile, String)> =
+        locked.into_iter().filter_map(|(places, file)| session_of(&file).map(|id| (places, file, id))).collect();
+    let takers: HashSet<u32> = open.iter().filter_map(|(_, file, _)| file.taken_by).collect();
+    let takers: Vec<ProcessIdentity> = others.iter().filter(|p| takers.contains(&p.pid)).cloned().collect();
+    for asked in [&[], takers.as_slice(), others] {
+        // Whoever cannot be read remains unseen. Any program may have a rollout open: only locks count here.
+        let _ = holdings.read(asked, |held| held.evidence == Evidence::Lock);
+        open.retain(|(places, _, id)| !holdings.knows_holder(&places.home, id));
+        if open.is_empty() {
+            return Vec::new();
+        }
     }
-    // The process that took the lock may have handed it on: anybody can be the one now.
-    let everybody: Vec<ProcessIdentity> = family.programs.iter().map(|p| p.identity.clone()).collect();
-    // What cannot be read even so remains unseen.
-    let _ = holdings.read(&everybody);
-    open.retain(|(places, _, id)| !is_known(holdings, places, id));
     open.into_iter()
         // Released meanwhile: then nobody holds it.
         .filter(|(_, file, _)| !matches!(programs::locked_file(&file.path), Ok(None)))
@@ -120,13 +114,18 @@ struct Holdings<'a> {
 }
 
 impl Holdings<'_> {
-    /// Reads what these processes hold; answers which of them could not be read.
-    fn read(&mut self, processes: &[ProcessIdentity]) -> io::Result<Vec<(ProcessIdentity, io::Error)>> {
+    /// Reads what of that `counts` these processes hold; answers which of them could not be read.
+    fn read(
+        &mut self,
+        processes: &[ProcessIdentity],
+        counts: impl Fn(&Held) -> bool,
+    ) -> io::Result<Vec<(ProcessIdentity, io::Error)>> {
         let mut unreadable = Vec::new();
         for (process, files) in programs::open_files(processes, &|path| session_file(path).is_some())? {
             match files {
                 Ok(files) => {
-                    let held = self.of(&files);
+                    let mut held = self.of(&files);
+                    held.retain(&counts);
                     if !held.is_empty() {
                         self.held.insert(process, held);
                     }
@@ -135,6 +134,12 @@ impl Holdings<'_> {
             }
         }
         Ok(unreadable)
+    }
+
+    /// Whether some process is known that holds the lock of this session.
+    fn knows_holder(&self, home: &Path, session_id: &str) -> bool {
+        let is = |h: &Held| h.evidence == Evidence::Lock && h.session_id == session_id && h.home == home;
+        self.held.values().flatten().any(is)
     }
 
     /// Each session once, by its surest evidence.

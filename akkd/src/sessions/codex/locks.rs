@@ -22,10 +22,12 @@ pub enum LockHolder {
 
 /// Who holds the writer lock of `session_id` in `home` now.
 ///
-/// On Linux a fraction of a millisecond when nobody holds it or the one who took it does; some ten milliseconds for a
-/// few hundred processes when it has to be searched for. On macOS one run of `lsof`.
+/// On Linux a fraction of a millisecond when there is no lock file or when the process that took it still has it; some
+/// milliseconds for a few hundred processes when the file was left behind by a kill, or the lock was handed on. On
+/// macOS one run of `lsof`.
 ///
-/// A holder in another pid namespace may not be seen; Codex itself then refuses to write.
+/// A holder that akkd's pid namespace does not show is not seen (akkd in a container, Codex outside): the kernel leaves
+/// its lock out. Codex itself then refuses to resume.
 ///
 /// # Errors
 /// Locks or processes cannot be read, or the id is none of Codex: then nobody can say that the session is free.

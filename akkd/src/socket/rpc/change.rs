@@ -1,7 +1,7 @@
 //! Calls that change a conversation that exists.
 
 use super::{Control, StopAsked, call};
-use crate::conversation::{Answer, session_name};
+use crate::conversation::{Answer, check_name, session_name};
 use akk_core::decide::{Input, Send};
 use akk_proto::ConversationId;
 use akk_proto::api::{
@@ -18,7 +18,15 @@ const REACH_WAIT: Duration = Duration::from_secs(10);
 impl Control {
     pub(super) async fn say(&self, params: SendParams) -> Result<SendAnswer, Failure> {
         let id = self.resolve(&params.conversation_id).await?;
-        params.model.as_deref().map_or(Ok(()), |model| super::check_name("model", model))?;
+        params.model.as_deref().map_or(Ok(()), |model| check_name("model", model))?;
+        let answered = match &params.request_id {
+            Some(request_id) => self.store.find_request(request_id).await?.is_some(),
+            None => false,
+        };
+        // A repeat is answered whoever has the session now.
+        if !answered {
+            self.takeovers.refuse_if_taken(&self.conversations.state(&id).await?).await?;
+        }
         let input = Input::Send(Send {
             message: params.message,
             kind: params.kind,

@@ -110,21 +110,6 @@ fn limit(asked: Option<u32>, default: u32) -> Result<u32, Failure> {
 /// Characters of an error's sentences: they name the offending value, and that can be anything.
 const SENTENCE: usize = 2000;
 
-/// Refuses a name that would not fit on a line, or that a command line would take for an option. Names are stored with
-/// the state, shown in terminals, and given to agents' commands.
-fn check_name(what: &str, name: &str) -> Result<(), Failure> {
-    use akk_proto::limits::MAX_NAME_CHARS;
-    let fits = name.chars().count() <= MAX_NAME_CHARS && !name.chars().any(char::is_control);
-    if fits && !name.trim().is_empty() && !name.starts_with('-') {
-        return Ok(());
-    }
-    Err(Failure::new(
-        ErrorKind::InvalidParams,
-        format!("{:?} is not a {what}", akk_core::redact::cut(name, 60)),
-        format!("Use 1 to {MAX_NAME_CHARS} printable characters, the first of them not a dash."),
-    ))
-}
-
 fn wire<T>(result: Result<T, Failure>) -> RpcResult<T> {
     result.map_err(|mut failure| {
         failure.message = akk_core::redact::cut(&failure.message, SENTENCE);
@@ -245,6 +230,7 @@ mod tests {
     use super::*;
     use crate::config::Surroundings;
     use crate::conversation::testing::{House, created};
+    use crate::takeover::Outside;
     use akk_core::ExecutorReport;
     use akk_proto::event::{SessionEnsured, SessionReached};
     use akk_proto::paths::Environment;
@@ -261,6 +247,10 @@ mod tests {
                 house.store.clone(),
                 house.conversations.clone(),
                 Sessions::new(Vec::new()),
+                Outside {
+                    environment: BTreeMap::new(),
+                    control_socket: Arc::new(|_| Box::pin(async { Err("nobody listens".to_owned()) })),
+                },
                 house.clock.clone(),
             ),
             config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),

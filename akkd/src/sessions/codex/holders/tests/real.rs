@@ -80,7 +80,7 @@ impl Lab {
     }
 }
 
-/// A process that waits for a line; ended when dropped.
+/// A process that waits for a line or for the end of its input; ended when dropped.
 struct Running {
     child: Child,
     input: Option<ChildStdin>,
@@ -110,8 +110,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Not killed: at the end of its input it ends by itself, and ends what it started.
         drop(self.input.take());
-        let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 }
@@ -158,7 +158,7 @@ fn without_locks_and_rollouts_words_and_then_the_directory_are_what_is_known() {
     let ephemeral = lab.codex("", &["exec", "--ephemeral", "-"]);
     assert_eq!(lab.evidence(A), [(resumed.pid(), "argv"), (standing.pid(), "cwd")]);
     assert_eq!(lab.evidence(B), [(standing.pid(), "cwd")]);
-    assert_eq!(lab.look().suspected_directories(&lab.home), [lab.work.clone()]);
+    assert_eq!(lab.look().suspected_directories(&lab.home), std::slice::from_ref(&lab.work));
     let elsewhere = lab.look().holders_of(&lab.home, B, Some(&lab.home));
     assert!(elsewhere.is_empty());
     drop((login, ephemeral));

@@ -1,0 +1,4 @@
+mod acting;
+mod confirming;
+mod ending;
+mod planning;
