@@ -130,6 +130,10 @@ impl SessionProvider for OneSession {
         not_asked()
     }
 
+    fn watching(&self) -> u64 {
+        not_asked()
+    }
+
     fn subscribe(&self) -> broadcast::Receiver<Arc<SessionItem>> {
         not_asked()
     }
