@@ -87,8 +87,11 @@ pub fn redact(text: &str) -> String {
     apply(text, |rule| may_fit[rule])
 }
 
+/// A rule, and one of its signs.
+type Sign = (usize, &'static [u8]);
+
 /// The signs, each with its rule, by their first byte in either case.
-static SIGNS: LazyLock<Vec<Option<Vec<(usize, &[u8])>>>> = LazyLock::new(|| {
+static SIGNS: LazyLock<Vec<Option<Vec<Sign>>>> = LazyLock::new(|| {
     let mut signs = vec![None; 256];
     for (at, rule) in RULES.iter().enumerate() {
         for sign in rule.signs.iter().map(|sign| sign.as_bytes()) {

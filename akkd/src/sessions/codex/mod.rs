@@ -8,6 +8,8 @@ mod facts;
 mod gather;
 pub mod holders;
 pub mod home;
+#[cfg(test)]
+mod house;
 mod index;
 mod known;
 pub mod locks;

@@ -25,7 +25,7 @@ const PAGE: u32 = 100;
 /// The homes are those of the configuration at akkd's start.
 pub struct CodexSessions {
     pub(super) known: Arc<Known>,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     clock: Clock,
     begun: Once,
     homes: Vec<PathBuf>,

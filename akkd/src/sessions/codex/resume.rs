@@ -84,3 +84,66 @@ fn plain_path(path: PathBuf) -> Option<PathBuf> {
     let plain = path.to_str().and_then(|text| text.strip_prefix("file://")).map(|text| Path::new(text).to_owned());
     Some(plain.unwrap_or(path)).filter(|path| path.is_absolute())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ABORTED, EXEC, EXEC_ID, Home, IN_FLIGHT, OLD};
+    use super::*;
+
+    fn of(home: &Home, id: &str) -> Result<Resume, NotResumable> {
+        resume(&home.home, id, None, None, None)
+    }
+
+    #[test]
+    fn a_session_is_resumed_as_its_newest_turn_was() {
+        let home = Home::new();
+        home.rollout(EXEC_ID, EXEC);
+        let expected = Resume {
+            home: home.home.path().to_owned(),
+            cwd: "/home/dev/project".into(),
+            model: Some("gpt-5-fake".into()),
+            sandbox: Some("danger-full-access".into()),
+            activity: SessionActivity::Idle,
+        };
+        assert_eq!(of(&home, EXEC_ID), Ok(expected));
+    }
+
+    #[test]
+    fn a_killed_first_turn_does_not_keep_it_from_being_resumed() {
+        let home = Home::new();
+        home.rollout("01a20431-6dc8-7ec1-aa70-c48193cdef51", IN_FLIGHT);
+        let resume = of(&home, "01a20431-6dc8-7ec1-aa70-c48193cdef51").unwrap();
+        assert_eq!((resume.activity, resume.sandbox.as_deref()), (SessionActivity::Working, Some("workspace-write")));
+    }
+
+    #[test]
+    fn without_a_turn_the_head_says_where_it_works() {
+        let home = Home::new();
+        home.rollout(EXEC_ID, EXEC.lines().next().unwrap());
+        let resume = of(&home, EXEC_ID).unwrap();
+        assert_eq!((resume.cwd.as_path(), resume.model, resume.sandbox), (Path::new("/home/dev/project"), None, None));
+        assert_eq!(resume.activity, SessionActivity::Unknown);
+    }
+
+    #[test]
+    fn what_cannot_be_resumed_says_why() {
+        let home = Home::new();
+        let why = |id| of(&home, id).unwrap_err().to_string();
+        assert!(why("my-session").starts_with("its id is not a UUID"));
+        assert!(
+            why("01a2042ab6167f0093fca0a1485810f0").starts_with("its id is not a UUID"),
+            "Codex writes it with dashes"
+        );
+        assert!(why(EXEC_ID).starts_with("its records are gone"));
+        let path = home.rollout(EXEC_ID, "{}\n");
+        assert!(why(EXEC_ID).starts_with("its records cannot be read"));
+        std::fs::write(&path, ABORTED).unwrap();
+        assert!(why(EXEC_ID).starts_with("its records cannot be read"), "they are another thread's");
+        std::fs::remove_file(&path).unwrap();
+        home.put(&format!("archived_sessions/rollout-2026-11-22T16-50-37-{EXEC_ID}.jsonl"), EXEC);
+        assert!(why(EXEC_ID).starts_with("it is archived"));
+        let old = "0199a001-1111-7000-8000-000000000001";
+        home.rollout(old, OLD.replace("/home/dev/old", "old"));
+        assert!(why(old).starts_with("its records do not say where"), "a path that is relative to who knows what");
+    }
+}

@@ -31,7 +31,6 @@ impl Source {
     }
 
     /// Reads what `session_meta.source` holds: the same, as a value.
-    #[expect(clippy::needless_pass_by_value, reason = "what was parsed for this call alone")]
     pub(super) fn of(value: Value) -> Self {
         let Value::Object(source) = value else { return value.as_str().map_or_else(Self::default, Self::word) };
         let started = source.get("subagent").or_else(|| source.get("internal"));

@@ -1,15 +1,20 @@
 //! What a home holds: its thread rows, completed from rollouts that have no row (older and other versions of Codex, a
 //! database that cannot be read).
 
+use super::context;
 use super::home::CodexHome;
 use super::index::{KnownBy, Shared, Thread};
 use super::resume::NotResumable;
 use super::rollout::{self, Head, RolloutFile};
 use super::threads::{self, ThreadRow, ThreadsError};
+use crate::sessions::ContextLimits;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use uuid::Uuid;
+
+/// Characters of a title.
+const TITLE: usize = 200;
 
 /// What a home holds at one moment.
 #[derive(Debug, Default)]
@@ -99,7 +104,11 @@ pub(super) fn one(
     let file = rollout::find(home, &id.to_string(), noted);
     Ok(match (row, file) {
         (Some(row), file) => Some(from_row(&row, file.as_ref(), shared)),
-        (None, Some(file)) => Some(from_rollout(&file, head_of(&file.path).as_ref(), shared)),
+        (None, Some(file)) => {
+            let mut thread = from_rollout(&file, head_of(&file.path).as_ref(), shared);
+            thread.title = title_of(home, &file.path);
+            Some(thread)
+        }
         (None, None) => None,
     })
 }
@@ -165,6 +174,16 @@ fn lack(archived: bool, rollout: bool) -> Option<NotResumable> {
         (false, false) => Some(NotResumable::NoRollout),
         (false, true) => None,
     }
+}
+
+/// What stands for the title of a session that has no row: its first words, one line. Reads the rollout's two ends.
+pub(super) fn title_of(home: &CodexHome, rollout: &Path) -> Option<Box<str>> {
+    let limits = ContextLimits { messages: 4, commands: 0, chars: 2 * TITLE };
+    let said = context::context(home, rollout, limits).ok()?;
+    let first = said.messages.iter().find(|m| m.role == "user")?;
+    let line: Vec<&str> = first.text.split_whitespace().collect();
+    let line: String = line.join(" ").chars().filter(|c| !c.is_control()).collect();
+    (!line.is_empty()).then(|| akk_core::redact::cut(&line, TITLE).into())
 }
 
 /// The id that `text` is: a UUID with hyphens, and nothing else.

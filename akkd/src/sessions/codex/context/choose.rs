@@ -25,7 +25,7 @@ pub(super) fn choose(
     truncated |= shown.len() < all.len();
     let messages: Vec<_> = shown.into_iter().map(|at| message(&all[at], limits.chars)).collect();
 
-    let commands: Vec<&Command> = newest.commands.iter().filter(|c| c.command.is_some()).collect();
+    let commands: Vec<&Command> = newest.commands.iter().filter(|c| c.line.is_some()).collect();
     let left_out = commands.len().saturating_sub(limits.commands);
     truncated |= left_out > 0;
     let commands: Vec<_> = commands[left_out..].iter().map(|c| command(c, limits.chars)).collect();
@@ -61,7 +61,7 @@ fn message(message: &Message, chars: usize) -> ContextMessage {
 }
 
 fn command(command: &Command, chars: usize) -> ContextCommand {
-    let (line, truncated) = shortened(command.command.as_deref().unwrap_or_default(), false, chars);
+    let (line, truncated) = shortened(command.line.as_deref().unwrap_or_default(), false, chars);
     let output = command.output.as_deref().map(|output| end_of(&redact(output), chars));
     let truncated = truncated || command.cut || output.as_ref().is_some_and(|(_, cut)| *cut);
     ContextCommand {

@@ -33,10 +33,10 @@ pub fn context(home: &CodexHome, rollout: &Path, limits: ContextLimits) -> io::R
     let chain = chain::of(home, rollout)?;
     let mut newest = Portion::default();
     let mut budget = NEWEST;
-    let mut segments = chain.segments.iter().peekable();
+    let mut segments = chain.segments.iter();
     // Where the reading from the end stopped, as long as something lies before it.
     let mut stopped_at = None;
-    while let Some(segment) = segments.next() {
+    for segment in segments.by_ref() {
         let read = segment.newest(limits, &mut budget)?;
         stopped_at = read.stopped_at;
         newest.put_before(read.portion);

@@ -51,11 +51,21 @@ pub(super) struct Message {
     /// Whether there is more of it.
     pub(super) cut: bool,
     pub(super) in_passing: bool,
-    happened: bool,
-    has_twin: bool,
+    written: Written,
     id: Option<String>,
     /// Of all of it, white space left out.
     fingerprint: u64,
+}
+
+/// As what a message was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// What happened.
+    Happened,
+    /// What the model is given.
+    Given,
+    /// Both were met.
+    Twice,
 }
 
 /// A command, or what is known of it so far.
@@ -64,7 +74,7 @@ pub(super) struct Command {
     id: Option<String>,
     pub(super) at: Option<Timestamp>,
     /// None while only its end was met.
-    pub(super) command: Option<String>,
+    pub(super) line: Option<String>,
     pub(super) exit_code: Option<i32>,
     /// The end of it.
     pub(super) output: Option<String>,
@@ -86,14 +96,14 @@ impl Portion {
             Some(Said::Nothing) => {}
             Some(Said::Message { role, text, in_passing, happened, id }) => {
                 let fingerprint = fingerprint(role, &text);
-                if self.meets_twin(fingerprint, id.as_deref(), happened, direction) {
+                let written = if happened { Written::Happened } else { Written::Given };
+                if self.meets_twin(fingerprint, id.as_deref(), written, at, direction) {
                     return;
                 }
                 self.taken += 1;
                 let place = self.taken;
                 let (text, cut) = beginning(&text, spare);
-                let message =
-                    Message { place, role, at, text, cut, in_passing, happened, has_twin: false, id, fingerprint };
+                let message = Message { place, role, at, text, cut, in_passing, written, id, fingerprint };
                 self.take_message(message, limits, direction);
             }
             Some(Said::Command { id, command, end }) => {
@@ -101,7 +111,7 @@ impl Portion {
                 self.take_command(id, at, Some((command, cut)), end, limits, direction);
             }
             Some(Said::Answer { id, end }) => self.take_command(Some(id), at, None, Some(end), limits, direction),
-            Some(Said::OtherCall { id }) => self.commands.retain(|c| c.command.is_some() || c.id.as_ref() != Some(&id)),
+            Some(Said::OtherCall { id }) => self.commands.retain(|c| c.line.is_some() || c.id.as_ref() != Some(&id)),
         }
     }
 
@@ -119,7 +129,7 @@ impl Portion {
     /// Whether there is more of everything than is asked for.
     pub(super) fn is_full(&self, limits: ContextLimits) -> bool {
         let said = self.messages.iter().filter(|m| !m.in_passing).count();
-        said > limits.messages && self.commands.iter().filter(|c| c.command.is_some()).count() > limits.commands
+        said > limits.messages && self.commands.iter().filter(|c| c.line.is_some()).count() > limits.commands
     }
 
     /// Whether the first message of each side was met.
@@ -133,16 +143,27 @@ impl Portion {
     }
 
     /// Whether the same message, written for the other purpose, was taken already.
-    fn meets_twin(&mut self, fingerprint: u64, id: Option<&str>, happened: bool, direction: Direction) -> bool {
+    fn meets_twin(
+        &mut self,
+        fingerprint: u64,
+        id: Option<&str>,
+        written: Written,
+        at: Option<Timestamp>,
+        direction: Direction,
+    ) -> bool {
         let is_twin = |m: &&mut Message| {
             let is_same = m.fingerprint == fingerprint || id.is_some() && m.id.as_deref() == id;
-            !m.has_twin && m.happened != happened && is_same
+            m.written != Written::Twice && m.written != written && is_same
         };
         let twin = match direction {
             Direction::Forward => self.messages.iter_mut().rev().take(TWINS).find(is_twin),
             Direction::Backward => self.messages.iter_mut().take(TWINS).find(is_twin),
         };
-        twin.map(|twin| twin.has_twin = true).is_some()
+        let Some(twin) = twin else { return false };
+        twin.written = Written::Twice;
+        // It was said when the first of them was written.
+        twin.at = twin.at.min(at).or(twin.at).or(at);
+        true
     }
 
     fn take_message(&mut self, message: Message, limits: ContextLimits, direction: Direction) {
@@ -180,22 +201,21 @@ impl Portion {
         let (exit_code, output) = end.map_or((None, None), |end| (end.exit_code, end.output));
         let output = output.filter(|output| !output.trim().is_empty()).map(|output| ending(&output, spare));
         let known = self.commands.iter_mut().find(|c| c.id.is_some() && c.id == id);
-        let half = match known {
-            Some(half) => half,
-            None => {
-                // An answer whose call was not met from the beginning on is no command's.
-                if direction == Direction::Forward && command.is_none() {
-                    return;
-                }
-                let half = Command { id, at, command: None, exit_code: None, output: None, cut: false };
-                let Some(half) = self.place(half, limits, direction) else { return };
-                half
+        let half = if let Some(known) = known {
+            known
+        } else {
+            // An answer whose call was not met from the beginning on is no command's.
+            if direction == Direction::Forward && command.is_none() {
+                return;
             }
+            let half = Command { id, at, line: None, exit_code: None, output: None, cut: false };
+            let Some(half) = self.place(half, limits, direction) else { return };
+            half
         };
         // The command that ran, else the call that asked for it.
         if let Some((command, cut)) = command {
             half.cut |= cut;
-            half.command.get_or_insert(command);
+            half.line.get_or_insert(command);
         }
         if exit_code.is_some() || output.is_some() {
             half.at = half.at.max(at);
@@ -209,7 +229,7 @@ impl Portion {
     }
 
     fn place(&mut self, half: Command, limits: ContextLimits, direction: Direction) -> Option<&mut Command> {
-        let halves = self.commands.iter().filter(|c| c.command.is_none()).count();
+        let halves = self.commands.iter().filter(|c| c.line.is_none()).count();
         let is_enough = self.commands.len() - halves > limits.commands;
         match direction {
             Direction::Backward if is_enough || halves > HALVES => {

@@ -257,16 +257,30 @@ fn answer(output: &RawValue) -> End<'_> {
     {
         return End { exit_code: answer.metadata.and_then(|m| m.exit_code), output: answer.output.map(Cow::Owned) };
     }
-    let (about, _) = said.split_once("Output:\n").unwrap_or((&said, ""));
-    let exit_code = ["Process exited with code ", "Exit code: "].iter().find_map(|before| {
-        let line = about.lines().find_map(|line| line.strip_prefix(before))?;
-        line.trim().parse().ok()
-    });
-    let shown = match said.split_once("Output:\n") {
-        Some((_, shown)) if exit_code.is_some() => Cow::Owned(shown.to_owned()),
-        _ => said,
-    };
-    End { exit_code, output: Some(shown) }
+    let (exit_code, shown) = without_heading(&said);
+    let output = if shown.len() == said.len() { said } else { Cow::Owned(shown.to_owned()) };
+    End { exit_code, output: Some(output) }
+}
+
+/// The exit code in what Codex writes above an output, and what stands below. Of a patch there are two headings.
+fn without_heading(said: &str) -> (Option<i32>, &str) {
+    const HEADING: [&str; 4] =
+        ["Chunk ID: ", "Wall time: ", "Original token count: ", "Process running with session ID "];
+    let mut exit_code = None;
+    let mut rest = said;
+    while let Some((line, below)) = rest.split_once('\n') {
+        let code = line.strip_prefix("Process exited with code ").or_else(|| line.strip_prefix("Exit code: "));
+        match code.filter(|_| exit_code.is_none()).and_then(|code| code.trim().parse().ok()) {
+            Some(code) => exit_code = Some(code),
+            None if line == "Output:" || HEADING.iter().any(|heading| line.starts_with(heading)) => {}
+            None => break,
+        }
+        rest = below;
+        if line == "Output:" && exit_code.is_some() {
+            break;
+        }
+    }
+    (exit_code, rest)
 }
 
 fn text(json: Option<&RawValue>) -> Option<Cow<'_, str>> {

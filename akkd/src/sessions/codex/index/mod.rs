@@ -201,7 +201,7 @@ impl Index {
     }
 
     /// Puts a session in, or what is known of it now. What changed by it, as far as people see it. A time that goes
-    /// back is not believed, nor an older row's model.
+    /// back is not believed, nor an older row's model; and what a rollout's name and first record do not know stays.
     pub(super) fn put(&mut self, key: Key, mut thread: Thread) -> Option<SessionChange> {
         let Some(old) = self.threads.get(&key) else {
             self.order.insert(place(key, thread.updated_ms));
@@ -210,6 +210,14 @@ impl Index {
         };
         if old.model_ms > thread.model_ms && old.model_ms > thread.updated_ms {
             thread.model = old.model.clone();
+        }
+        if thread.known_by == KnownBy::Rollout {
+            if thread.title.is_none() {
+                thread.title.clone_from(&old.title);
+            }
+            if thread.model_ms < old.model_ms {
+                (thread.model, thread.cwd) = (old.model.clone(), old.cwd.clone());
+            }
         }
         thread.model_ms = thread.model_ms.max(old.model_ms);
         thread.updated_ms = thread.updated_ms.max(old.updated_ms);

@@ -100,6 +100,8 @@ pub(super) struct Watcher {
     /// Locks that were made a moment ago, and may be taken any moment.
     fresh_locks: HashMap<Key, (Instant, u32)>,
     exits: HashMap<ProcessIdentity, AbortHandle>,
+    /// Sessions without a row: their first words are read when nothing else is to be done, the newest last.
+    untitled: Vec<Key>,
     /// What told of renames when it was looked at last, by home.
     names: HashMap<HomeNo, Option<Written>>,
     /// Homes that are another one's folder.
@@ -149,6 +151,7 @@ impl Watcher {
             stale_locks: HashMap::new(),
             fresh_locks: HashMap::new(),
             exits: HashMap::new(),
+            untitled: Vec::new(),
             names: HashMap::new(),
             same: HashSet::new(),
             silent: true,
@@ -223,10 +226,14 @@ impl Watcher {
         self.look_at_fresh_locks();
         self.refresh_due();
         self.tell_due();
+        self.title_some();
     }
 
     /// When something is to be done without a word.
     fn due(&self) -> Instant {
+        if !self.untitled.is_empty() {
+            return Instant::now();
+        }
         let mut due = (self.checked + CHECK).min(self.looked + self.pause());
         if self.folders.trouble().is_some() {
             due = due.min(self.looked_at_all + LOOK_AT_ALL);
@@ -454,6 +461,7 @@ impl Watcher {
         for (key, change) in changes {
             self.tell(key, change);
         }
+        self.untitled = self.find_untitled();
         for (key, path) in grown {
             self.look_at_rollout(key.home, &path);
         }

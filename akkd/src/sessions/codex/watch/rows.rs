@@ -12,6 +12,9 @@ const SOON: Duration = Duration::from_millis(200);
 /// A row that is not there yet, or a database that is busy: how long until the next try, by the number of tries.
 const AGAIN: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(10)];
 
+/// How long first words are read before it is asked again whether something else is to be done.
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// A row that is to be read again.
 #[derive(Debug)]
 pub(super) struct Refresh {
@@ -90,6 +93,34 @@ impl Watcher {
         };
         if let Some(change) = change {
             self.tell(key, change);
+        }
+    }
+
+    /// Sessions without a title whose first words may stand for one, the newest last.
+    pub(super) fn find_untitled(&self) -> Vec<Key> {
+        let index = self.known.index();
+        let without = |t: &Thread| t.known_by == KnownBy::Rollout && t.title.is_none();
+        let homes = self.homes().map(|(no, _)| no);
+        let mut found: Vec<(i64, Key)> = homes
+            .flat_map(|no| index.of_home(no).filter(|(_, t)| without(t)).map(|(key, t)| (t.updated_ms, key)))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Reads first words for a moment.
+    pub(super) fn title_some(&mut self) {
+        let begun = Instant::now();
+        while begun.elapsed() < MOMENT
+            && let Some(key) = self.untitled.pop()
+        {
+            let Some(home) = self.home(key.home).cloned() else { continue };
+            let thread = self.known.index().get(key).cloned();
+            let Some(mut thread) = thread.filter(|t| t.title.is_none()) else { continue };
+            let Some(rollout) = thread.rollout.as_deref() else { continue };
+            thread.title = survey::title_of(&home, rollout);
+            // Nobody is told: it is how listings show a session that was there all along.
+            self.known.index_mut().put(key, thread);
         }
     }
 
