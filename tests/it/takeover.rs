@@ -10,6 +10,7 @@ use akk_tests::codex::say;
 use akk_tests::native::wanted;
 use akk_tests::terminal::Terminal;
 use akk_tests::{Native, processes, wait_for};
+use std::path::PathBuf;
 
 const TERMINATE: Strategy = Strategy::TerminateThenResume;
 
@@ -66,7 +67,7 @@ with_codex!(a_plan_says_what_would_be_done_and_does_nothing, akkd, {
     assert_eq!(resume.sandbox.as_deref(), Some("workspace-write"));
     assert!(resume.command.iter().any(|w| w == &id), "{:?}", resume.command);
     assert_eq!(akkd.conversations().await, 0);
-    assert_eq!(akkd.codex.listing(), before);
+    assert_eq!(akkd.codex.changes_since(&before), Vec::<PathBuf>::new());
 
     let advice = akkd.takeover(TakeoverParams { session_id: id[..13].into(), ..TakeoverParams::default() }).await;
     assert_eq!(advice.strategy, Strategy::SafeResume);
@@ -382,7 +383,7 @@ with_codex!(a_fork_carries_the_summary_and_nothing_else, akkd, {
     assert_eq!(heard.matches(summary).count(), 1, "the summary is told once");
 
     assert_eq!(std::fs::read(&rollout).unwrap(), original);
-    assert_eq!(akkd.codex.listing(), listing);
+    assert_eq!(akkd.codex.changes_since(&listing), Vec::<PathBuf>::new());
     say(&terminal, "SAY unharmed").await;
     terminal.shows("• unharmed").await;
 });

@@ -174,6 +174,20 @@ pub struct Watch {
     seen: Arc<Mutex<Vec<SessionItem>>>,
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- announced");
+            for item in self.seen.lock().expect("no holder panics").iter() {
+                match item {
+                    SessionItem::Session { change, ts, session } => eprintln!("{ts} {change:?} {session:?}"),
+                    other => eprintln!("{other:?}"),
+                }
+            }
+        }
+    }
+}
+
 impl Watch {
     /// The changes of one session so far, in order.
     pub fn changes(&self, session: &str) -> Vec<(SessionChange, SessionView)> {

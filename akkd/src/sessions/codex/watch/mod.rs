@@ -15,7 +15,7 @@ mod tests;
 pub(super) use inbox::Inbox;
 
 use super::home::CodexHome;
-use super::index::{HomeNo, Key, Live, Shared, real_place};
+use super::index::{HomeNo, Key, Live, Shared, Thread, real_place};
 use super::known::{Known, Stage};
 use super::rollout::TurnState;
 use super::survey::{Survey, Written, survey};
@@ -445,7 +445,7 @@ impl Watcher {
                     }
                     thread.seen = old.seen;
                 } else if !self.silent
-                    && now.millis_since(Timestamp(thread.updated_ms)).abs() < JUST_NOW_MS
+                    && is_recent(&thread, now)
                     && let Some(path) = thread.rollout.clone()
                 {
                     thread.seen = 0;
@@ -468,6 +468,11 @@ impl Watcher {
         for key in gone {
             self.look_at_absent(key);
         }
+    }
+
+    /// Whether something happened in it so short ago that it is told from its beginning.
+    fn is_recent(&self, thread: &Thread) -> bool {
+        !self.silent && is_recent(thread, self.clock.wall())
     }
 
     /// Tells a change of a session that is in the index.
@@ -508,6 +513,10 @@ impl Watcher {
         self.home(no).is_some_and(|home| home.locks().is_dir())
             && self.known.health().homes.get(usize::from(no)).is_some_and(|h| h.locks.is_none())
     }
+}
+
+fn is_recent(thread: &Thread, now: Timestamp) -> bool {
+    now.millis_since(Timestamp(thread.updated_ms)).abs() < JUST_NOW_MS
 }
 
 /// Lets go whoever waits for a thread that has ended.
