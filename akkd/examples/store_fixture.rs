@@ -9,8 +9,8 @@ mod samples;
 use akk_core::conversation::Phase;
 use akk_proto::TurnId;
 use akk_proto::message::MessageType;
-use akkd::store::{PromptFate, PromptRow, Store};
-use samples::{Story, at, launch_id};
+use akkd::store::{PlanRow, PlanUse, PromptFate, PromptRow, Store};
+use samples::{Story, at, launch_id, request_id};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -42,5 +42,21 @@ async fn main() {
 
     let mut closed = Story::begin(&store, 3, "an old task").await;
     closed.becomes(Phase::Closed { at: at(30), reason: "closed by request".into() }, at(30)).await;
+
+    for (plan_id, pid) in [("plan-1", 42), ("plan-2", 43)] {
+        let row = PlanRow {
+            plan_id: plan_id.into(),
+            agent: "codex".into(),
+            session_id: "0199a213-81c0-7800-8aa1-bbab2a035a53".into(),
+            pid,
+            created_at: at(40),
+            expires_at: at(340),
+            used: None,
+            plan: serde_json::json!({"pid": pid}),
+        };
+        store.plan_put(row).await.unwrap();
+    }
+    let used = PlanUse { at: at(50), request_id: Some(request_id("call-2")), steps: serde_json::json!([]) };
+    store.plan_use("plan-2", used).await.unwrap();
     store.close().await;
 }

@@ -463,7 +463,7 @@ pub struct TakeoverParams {
     pub max_commands: Option<u32>,
     /// `fork`: characters of each, 100 to 10,000; 1,200 by default.
     pub max_text_length: Option<u32>,
-    /// The model from now on; by default the session's own.
+    /// The model from now on; by default the session's own (`fork`: that of the agent's configuration).
     pub model: Option<String>,
     /// Where callbacks go: an OpenClaw session key such as `agent:main:main`.
     pub orchestrator: Option<String>,

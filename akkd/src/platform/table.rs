@@ -4,8 +4,8 @@ use super::{ProcessIdentity, system};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 /// The environment variable by which a descendant of a launch is known wherever it went. No secret: its value is the
 /// launch's id.

@@ -59,8 +59,10 @@ pub trait SessionProvider: Send + Sync + 'static {
     fn context(&self, session_id: &str, limits: ContextLimits) -> Result<ForkContext, Failure>;
 
     /// Waits until every change is told, and says how many sessions there are then: what is subscribed to before this
-    /// was called misses nothing after it.
-    fn watching(&self) -> u64;
+    /// was called misses nothing after it. A provider that tells of no changes has nothing to wait for.
+    fn watching(&self) -> u64 {
+        self.capabilities().sessions
+    }
 
     /// Changes from now on. Who lies too far behind is told `Lagged`: changes are missed then.
     fn subscribe(&self) -> broadcast::Receiver<Arc<SessionItem>>;

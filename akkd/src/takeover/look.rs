@@ -60,7 +60,7 @@ impl Takeovers {
         let (guarded, incomplete) = match self.guarded(&facts, caller).await {
             Ok(guarded) => (guarded, Vec::new()),
             // Who must not be ended is not known then.
-            Err(error) => (BTreeMap::new(), vec![format!("The processes cannot be listed: {error}.")]),
+            Err(error) => (BTreeMap::new(), vec![format!("Who must not be ended cannot be told: {error}.")]),
         };
         let around = Circumstances {
             adopted_by: self.store.open_conversation_of_session(session_id).await?,
@@ -100,6 +100,9 @@ impl Takeovers {
         let pids = |line: Vec<ProcessIdentity>| line.into_iter().map(|p| p.pid).collect::<Vec<_>>();
         let above_akkd = pids(table.lineage(std::process::id()));
         let above_caller = caller.map_or_else(Vec::new, |pid| pids(table.lineage(pid)));
+        if let Some(pid) = caller.filter(|_| above_caller.is_empty()) {
+            return Err(GuardError(format!("the process {pid} that asks is not among them")));
+        }
         let me = rustix::process::getuid().as_raw();
         let effective = rustix::process::geteuid().as_raw();
         for holder in &facts.holders {

@@ -2,9 +2,11 @@
 
 use super::{ControlProbe, Outside, Takeovers};
 use crate::config::{Config, Surroundings};
+use crate::conversation::Conversations;
 use crate::conversation::testing::House;
 use crate::platform::ProcessIdentity;
 use crate::sessions::{ContextLimits, Holder, Relative, Resume, SessionFacts, SessionProvider, Sessions};
+use crate::store::Store;
 use akk_proto::Timestamp;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::session::{
@@ -184,6 +186,10 @@ impl SessionProvider for Scripted {
         self.context.lock().unwrap().clone()
     }
 
+    fn watching(&self) -> u64 {
+        1
+    }
+
     fn subscribe(&self) -> broadcast::Receiver<Arc<SessionItem>> {
         self.events.subscribe()
     }
@@ -240,4 +246,11 @@ pub(super) fn answering() -> ControlProbe {
         let answers = path.file_name().is_some_and(|n| n == Path::new("answers.sock"));
         async move { if answers { Ok(()) } else { Err("connection refused".to_owned()) } }.boxed()
     })
+}
+
+impl Takeovers {
+    /// The same, as another akkd would have it after a restart.
+    pub(super) fn on(&self, store: Store, conversations: Conversations) -> Self {
+        Self::new(store, conversations, self.sessions.clone(), self.outside.clone(), self.clock.clone())
+    }
 }

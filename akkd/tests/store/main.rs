@@ -8,6 +8,7 @@ mod deleting;
 mod launches;
 mod opening;
 mod outbox;
+mod plans;
 mod reading;
 mod samples;
 mod searching;

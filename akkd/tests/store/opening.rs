@@ -110,14 +110,41 @@ async fn a_database_that_was_hardly_begun_is_made_whole() {
     Story::begin(&store, 1, "r").await;
 }
 
-/// The checked-in database was made by `examples/store_fixture.rs` and never changes: every later akkd must open it.
-#[tokio::test]
-async fn a_database_of_schema_1_opens_with_everything_in_it() {
+/// The checked-in databases were made by `examples/store_fixture.rs` and never change: every later akkd must open them.
+fn fixture(schema: u32) -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("akk.db");
-    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema-1.db"), &path).unwrap();
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schema-{schema}.db"));
+    std::fs::copy(made, &path).unwrap();
     let store = Store::open(&path).unwrap();
+    let copy = dir.path().join(format!("akk.db.schema-{schema}"));
+    assert_eq!(copy.exists(), schema < SCHEMA_VERSION, "a copy is put aside before a change, and only then");
+    (dir, store)
+}
 
+#[tokio::test]
+async fn a_database_of_any_schema_opens_with_everything_in_it() {
+    for schema in 1..=SCHEMA_VERSION {
+        let (_dir, store) = fixture(schema);
+        has_everything(store).await;
+    }
+}
+
+#[tokio::test]
+async fn plans_of_schema_2_are_kept_and_an_older_database_takes_some() {
+    let (_dir, store) = fixture(2);
+    let session = "0199a213-81c0-7800-8aa1-bbab2a035a53";
+    let found = store.newest_plan("codex", session, 42, at(60)).await.unwrap().unwrap();
+    assert_eq!((found.plan_id.as_str(), found.plan["pid"].as_u64()), ("plan-1", Some(42)));
+    let used = store.plan_used_by(&crate::samples::request_id("call-2")).await.unwrap().unwrap();
+    assert_eq!(used.used.unwrap().at, at(50));
+
+    let (_dir, store) = fixture(1);
+    store.plan_put(found.clone()).await.unwrap();
+    assert_eq!(store.plan("plan-1").await.unwrap(), Some(found));
+}
+
+async fn has_everything(store: Store) {
     let page = store.list(ListFilter { all: true, ..ListFilter::default() }, 10, None).await.unwrap();
     let seen: Vec<_> = page.conversations.iter().map(|c| (c.conversation_id.clone(), c.status.as_str())).collect();
     assert_eq!(seen, [(task(3), "closed"), (task(2), "idle"), (task(1), "waiting_for_openclaw")]);

@@ -6,6 +6,7 @@ use crate::prompt::{self, Facts};
 use crate::testing::{Drive, NATIVE, attached, created, forked, given, message_of, normal};
 use crate::{Ended, How, decide};
 use akk_proto::event::{EventBody, PromptKind, TurnOutcome};
+use akk_proto::session::Strategy;
 
 fn kind(d: &Drive) -> PromptKind {
     d.started().expect("a turn was started").prompt
@@ -36,6 +37,21 @@ fn an_attached_conversation_is_idle_and_its_first_prompt_carries_the_rules() {
     assert_eq!(d.names().iter().filter(|n| **n == "native_session_bootstrapped").count(), 1);
     assert!(!d.state.origin.as_ref().unwrap().needs_bootstrap());
     assert_eq!(kind(d.send("and now this")), PromptKind::FollowUp);
+}
+
+#[test]
+fn an_agent_in_the_persons_own_process_reports_with_its_final_text() {
+    let Beginning::Attached(mut attachment) = attached() else { panic!() };
+    attachment.strategy = Strategy::Attach;
+    let mut d = Drive::from(&Beginning::Attached(attachment));
+    d.send("go on");
+    let text = first_prompt(&d.state);
+    assert!(text.contains("exactly one JSON object") && !text.contains("akkctl callback"), "{text}");
+    d.ends(normal(Some(r#"{"type":"question","body":"A or B?"}"#)));
+    assert_eq!((d.status(), kind(d.send("A"))), ("waiting_for_openclaw", PromptKind::FollowUp));
+    let facts =
+        Facts { conversation: &d.state, turn_id: &d.state.open_turn.as_ref().unwrap().turn_id, akkctl: "akkctl" };
+    assert!(!prompt::follow_up(facts, &[], &message_of(&d.state, "A")).contains("akkctl"));
 }
 
 #[test]

@@ -16,7 +16,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) const CALL: Duration = Duration::from_secs(20);
 
 /// What a user can do when the session does not live in the daemon any more.
-const OPEN_AGAIN: &str = "open it in a terminal again (`codex resume`) and send again, or take the session over anew";
+pub(super) const OPEN_AGAIN: &str =
+    "open it in a terminal again (`codex resume`) and send again, or take the session over anew";
 
 /// A connection to the daemon of one session.
 #[derive(Debug)]
@@ -49,6 +50,18 @@ struct Queued {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Terminal {
+    item_id: String,
+    process_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Terminals {
+    data: Vec<Terminal>,
+}
+
+#[derive(Debug, Deserialize)]
 struct Queue {
     data: Vec<Queued>,
 }
@@ -60,11 +73,11 @@ impl Link {
     /// A sentence for people.
     pub(super) async fn connect(attachment: &NativeAttachment) -> Result<Self, String> {
         let Some(path) = &attachment.control_socket else {
-            return Err("the attachment names no control socket of a Codex daemon: take the session over anew".into());
+            return Err("the attachment names no control socket of a Codex daemon".into());
         };
         let server = AppServer::connect(Path::new(path), CONNECT)
             .await
-            .map_err(|error| format!("the session cannot be reached in its Codex daemon ({error}): {OPEN_AGAIN}"))?;
+            .map_err(|error| format!("the session's Codex daemon cannot be reached: {error}"))?;
         if let Some(home) = &server.info().home
             && !same_place(home, Path::new(&attachment.home))
         {
@@ -120,10 +133,24 @@ impl Link {
         self.server.answer(id, outcome).await
     }
 
-    /// Asks the turn to stop. Codex 0.169 answers within 30 ms, its tools ended; one that is over already is refused.
+    /// Asks the turn to stop. Codex 0.169 answers within 30 ms and lets commands go on in the background; a turn that is
+    /// over already is refused.
     pub(super) async fn interrupt(&mut self, turn: &str) -> Result<(), CallError> {
         let params = json!({ "threadId": self.thread, "turnId": turn });
         self.server.call("turn/interrupt", params, CALL).await.map(drop)
+    }
+
+    /// Ends the commands that go on in the background after their turn was stopped, as far as they are the turn's: the
+    /// thread's other ones are the user's. Gives how many there were.
+    pub(super) async fn end_commands(&mut self, is_ours: impl Fn(&str) -> bool) -> Result<usize, CallError> {
+        let params = json!({ "threadId": self.thread });
+        let all = self.server.read::<Terminals>("thread/backgroundTerminals/list", params, CALL).await?.data;
+        let ours: Vec<Terminal> = all.into_iter().filter(|terminal| is_ours(&terminal.item_id)).collect();
+        for terminal in &ours {
+            let params = json!({ "threadId": self.thread, "processId": terminal.process_id });
+            self.server.call("thread/backgroundTerminals/terminate", params, CALL).await?;
+        }
+        Ok(ours.len())
     }
 
     /// Sets model and effort of the thread, from its next turn on.

@@ -8,12 +8,15 @@
 //! A prompt carries an id (`clientUserMessageId`) that Codex keeps with the user's message for ever. By it the turn is
 //! found again after a crash, by asking the daemon. There is no process of ours, so no launch is recorded.
 
+mod end;
+mod follow;
 mod hand_over;
 mod link;
 mod permission;
 mod stream;
 mod turn;
 mod verdict;
+mod visit;
 
 #[cfg(test)]
 mod tests;

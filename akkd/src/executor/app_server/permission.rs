@@ -1,5 +1,6 @@
 //! Answering requests for approval by the policy, once nobody else did. Pure.
 
+use super::stream::command;
 use crate::sessions::codex::app_server::RpcError;
 use akk_core::redact;
 use akk_proto::conversation::PermissionPolicy;
@@ -26,7 +27,10 @@ pub(super) struct Decision {
 pub(super) fn title(method: &str, params: &Value) -> String {
     let text = |key: &str| params.get(key).and_then(Value::as_str).filter(|t| !t.trim().is_empty());
     let title = match method {
-        "item/commandExecution/requestApproval" => text("command").unwrap_or("a command").to_owned(),
+        "item/commandExecution/requestApproval" => match command(params) {
+            "" => "a command".to_owned(),
+            command => command.to_owned(),
+        },
         "item/fileChange/requestApproval" => {
             text("grantRoot").map_or_else(|| "change files".to_owned(), |root| format!("change files below {root}"))
         }
@@ -118,7 +122,7 @@ mod tests {
     fn command(action: &str) -> Value {
         json!({
             "kind": "command", "threadId": "t", "turnId": "u", "itemId": "i", "command": "cat --token abc123",
-            "commandActions": [{ "type": action, "command": "cat" }],
+            "commandActions": [{ "type": action, "command": "cat --token abc123" }],
             "availableDecisions": ["accept", { "acceptWithExecpolicyAmendment": {} }, "cancel"],
         })
     }

@@ -4,6 +4,7 @@ use akk_core::redact;
 use akk_proto::event::Activity;
 use akk_proto::limits::MAX_DERIVED_TEXT_BYTES;
 use serde_json::{Map, Value, json};
+use std::collections::VecDeque;
 
 /// Longest title, in characters.
 const MAX_TITLE_CHARS: usize = 200;
@@ -17,6 +18,8 @@ const MAX_ID_CHARS: usize = 120;
 const MAX_PLAN_ENTRIES: usize = 20;
 /// Paths that a title names.
 const MAX_PATHS: usize = 5;
+/// Commands that are remembered as running; of more, the oldest are forgotten.
+const MAX_RUNNING: usize = 64;
 /// What a use of tokens consists of.
 const TOKENS: [&str; 5] = ["inputTokens", "cachedInputTokens", "outputTokens", "reasoningOutputTokens", "totalTokens"];
 
@@ -43,6 +46,7 @@ pub(super) enum Heard {
 
 /// Reads the notifications of one thread for one turn.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a stream, not states")]
 pub(super) struct TurnStream {
     thread: String,
     client_id: String,
@@ -59,6 +63,8 @@ pub(super) struct TurnStream {
     thoughts: u64,
     activity: bool,
     plan: Vec<String>,
+    /// Commands that were begun and have not ended: ids of their items.
+    running: VecDeque<String>,
 }
 
 impl TurnStream {
@@ -77,6 +83,7 @@ impl TurnStream {
             thoughts: 0,
             activity: false,
             plan: Vec::new(),
+            running: VecDeque::new(),
         }
     }
 
@@ -107,6 +114,11 @@ impl TurnStream {
 
     fn is_thread(&self, params: &Value) -> bool {
         text(params, "threadId") == Some(&self.thread)
+    }
+
+    /// Whether this is a command of our turn that has not said that it ended.
+    pub(super) fn is_running(&self, item: &str) -> bool {
+        self.running.iter().any(|id| id == item)
     }
 
     /// Whether the agent showed any sign of working on the prompt.
@@ -217,6 +229,9 @@ impl TurnStream {
         self.activity = true;
         self.text.clear();
         (self.truncated, self.commentary) = (false, false);
+        if kind == "commandExecution" {
+            self.keep_running(text(item, "id").unwrap_or_default(), done);
+        }
         let (title, word, output) = described(kind, item);
         let status = match (done, text(item, "status")) {
             (_, Some("completed")) => "completed",
@@ -233,6 +248,16 @@ impl TurnStream {
                 .map(|o| redact::preview(head(o, MAX_LOOKED_INTO), MAX_PREVIEW_CHARS))
                 .filter(|p| !p.is_empty()),
         })
+    }
+
+    fn keep_running(&mut self, id: &str, done: bool) {
+        self.running.retain(|known| known != id);
+        if !done && id.len() <= MAX_ID_CHARS {
+            self.running.push_back(id.to_owned());
+        }
+        if self.running.len() > MAX_RUNNING {
+            self.running.pop_front();
+        }
     }
 
     fn say(&mut self, said: &str, phase: Option<&str>) {
@@ -303,7 +328,7 @@ fn described<'a>(kind: &str, item: &'a Value) -> (String, &'static str, Option<&
 }
 
 /// The command as a person would say it: without the shell that Codex puts around it, where Codex tells it so.
-fn command(item: &Value) -> &str {
+pub(super) fn command(item: &Value) -> &str {
     let actions = item.get("commandActions").and_then(Value::as_array);
     let only = actions.filter(|a| a.len() == 1).and_then(|a| a.first()).and_then(|a| text(a, "command"));
     only.or_else(|| text(item, "command")).unwrap_or_default()
@@ -324,4 +349,97 @@ pub(super) fn head(text: &str, max_bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(words: &str, phase: &str) -> Value {
+        json!({ "type": "agentMessage", "id": "m", "text": words, "phase": phase })
+    }
+
+    /// A stream whose turn is known, and a way to let items of it happen.
+    fn heard(items: &[Value]) -> TurnStream {
+        let mut stream = TurnStream::new("t", "akk:1");
+        stream.is_turn("u");
+        for item in items {
+            stream.take("item/completed", &json!({ "threadId": "t", "turnId": "u", "item": item }));
+        }
+        stream
+    }
+
+    #[test]
+    fn the_final_text_is_what_was_said_after_the_last_deed() {
+        let tool = json!({ "type": "mcpToolCall", "id": "c", "server": "s", "tool": "t", "status": "completed" });
+        let (look, done) = (message("I look", "commentary"), message("done", "final_answer"));
+        let text = |items: &[Value]| heard(items).final_text().map(|(text, _)| text);
+        assert_eq!(text(&[look.clone(), tool.clone(), done.clone()]).as_deref(), Some("done"));
+        assert_eq!(text(&[look.clone(), done.clone()]).as_deref(), Some("done"));
+        assert_eq!(text(&[done.clone(), tool.clone()]), None);
+        let two = [message("one", "final_answer"), message("two", "final_answer")];
+        assert_eq!(text(&two).as_deref(), Some("one\n\ntwo"));
+        // Where nothing but remarks came, they are what was said.
+        assert_eq!(text(&[look]).as_deref(), Some("I look"));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_at_a_character() {
+        let long = "ä".repeat(MAX_DERIVED_TEXT_BYTES);
+        let (text, cut) = heard(&[message(&long, "final_answer")]).final_text().unwrap();
+        assert_eq!((text.len(), cut), (MAX_DERIVED_TEXT_BYTES, true));
+    }
+
+    #[test]
+    fn our_turn_is_the_one_that_our_message_opened() {
+        let item = json!({ "type": "userMessage", "clientId": "akk:1" });
+        let params = |turn: &str| json!({ "threadId": "t", "turnId": turn, "item": item });
+        let began = |turn: &str| json!({ "threadId": "t", "turn": { "id": turn } });
+        let mut stream = TurnStream::new("t", "akk:1");
+        assert_eq!(stream.take("item/started", &params("u")), Heard::Nothing, "added to a turn that ran before");
+        stream.take("turn/started", &began("user"));
+        assert_eq!(stream.take("item/started", &params("u")), Heard::Nothing, "added to another turn");
+        stream.take("turn/started", &began("v"));
+        assert_eq!(stream.take("item/started", &params("v")), Heard::Began("v".into()));
+        assert_eq!(stream.take("turn/completed", &began("u")), Heard::Nothing);
+        assert!(matches!(stream.take("turn/completed", &began("v")), Heard::Over(_)));
+    }
+
+    #[test]
+    fn other_threads_and_turns_say_nothing() {
+        let mut stream = heard(&[]);
+        let item = message("not mine", "final_answer");
+        for (thread, turn) in [("other", "u"), ("t", "other")] {
+            let params = json!({ "threadId": thread, "turnId": turn, "item": item });
+            assert_eq!(stream.take("item/completed", &params), Heard::Nothing);
+        }
+        assert_eq!(stream.take("item/completed", &json!([])), Heard::Nothing);
+        assert_eq!(stream.final_text(), None);
+        let new = json!({ "threadId": "t", "turnId": "u", "what": { "is": "this" } });
+        assert_eq!(stream.take("item/something/new", &new), Heard::Life);
+        let odd = json!({ "threadId": "t", "turnId": "u", "item": { "type": "newThing", "id": 7 } });
+        assert!(matches!(stream.take("item/started", &odd), Heard::Activity(Activity::Tool { .. })));
+    }
+
+    #[test]
+    fn a_plan_is_told_when_it_changes() {
+        let mut stream = heard(&[]);
+        let plan =
+            |status: &str| json!({ "threadId": "t", "turnId": "u", "plan": [{ "step": "build", "status": status }] });
+        let told = |status: &str| Heard::Activity(Activity::Plan { entries: vec![format!("{status} build")] });
+        assert_eq!(stream.take("turn/plan/updated", &plan("inProgress")), told("in_progress"));
+        assert_eq!(stream.take("turn/plan/updated", &plan("inProgress")), Heard::Life);
+        assert_eq!(stream.take("turn/plan/updated", &plan("completed")), told("completed"));
+    }
+
+    #[test]
+    fn what_a_stream_remembers_is_bounded() {
+        let mut stream = heard(&[]);
+        for n in 0..1000 {
+            let item = json!({ "type": "commandExecution", "id": format!("c{n}"), "command": "x" });
+            stream.take("item/started", &json!({ "threadId": "t", "turnId": "u", "item": item }));
+        }
+        assert_eq!(stream.running.len(), MAX_RUNNING);
+        assert!(stream.is_running("c999") && !stream.is_running("c0"));
+    }
 }

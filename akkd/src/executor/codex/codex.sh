@@ -4,7 +4,7 @@
 #           DEAF is set
 #   TOOL    before that, starts a tool in a session of its own
 #   WRAP    is a wrapper around itself, as the npm package's launcher is; WRAP=dies kills itself once the other waits
-#   DIE     kills itself; EXIT is its exit code
+#   LINGER  stays after that; DIE kills itself; EXIT is its exit code
 # It notes its command lines in $AGENT_HOME/log, and what it does in $AGENT_HOME/did.
 if [ -n "$WRAP" ]; then
     if [ "$WRAP" = dies ]; then
@@ -20,7 +20,7 @@ if [ -n "$WRAP" ]; then
     exit $?
 fi
 echo "$*" >> "$AGENT_HOME/log"
-pwd >> "$AGENT_HOME/places"
+echo "$CODEX_HOME $(pwd)" >> "$AGENT_HOME/places"
 cat > "$AGENT_HOME/prompt"
 play() { [ -z "$1" ] || cat "$SAMPLES/$1"; }
 aborted() {
@@ -35,6 +35,11 @@ if [ -n "$HOLD" ]; then
     while [ ! -e "$AGENT_HOME/$HOLD" ]; do sleep 0.05; done
 fi
 play "$THEN"
+if [ -n "$LINGER" ]; then
+    echo $$ > "$AGENT_HOME/lingers.new"
+    mv "$AGENT_HOME/lingers.new" "$AGENT_HOME/lingers"
+    while :; do sleep 0.05; done
+fi
 if [ -n "$DIE" ]; then
     touch "$AGENT_HOME/died"
     kill -9 $$

@@ -72,7 +72,7 @@ mod tests {
     fn order(model: Option<&str>) -> TurnOrder {
         let mut order = House::new().order(1, None, "the prompt");
         (order.agent.command, order.model) = (vec![], model.map(str::to_owned));
-        order.workspace = "/work place".into();
+        order.workspace = "/other place".into();
         order
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_session_is_begun_where_the_conversation_works() {
         let line = fresh(&order(Some("gpt-x")));
         let known =
-            ["codex", "exec", "--json", "--skip-git-repo-check", "--cd=/work place", "--model=gpt-x", "--", "-"];
+            ["codex", "exec", "--json", "--skip-git-repo-check", "--cd=/other place", "--model=gpt-x", "--", "-"];
         assert_eq!(line, known);
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn holder_of(session: Uuid, facts: &SessionFacts) -> Option<String> {
 }
 
 /// A process that only works in the same directory holds nothing: any terminal of the user's would stand in the way.
-/// Should it be a writer that shows no sign of it, Codex' own lock refuses us.
+/// Who writes shows it: by the lock, in which case Codex refuses us too, or where there is none yet by the open rollout
+/// (0.60).
 fn holds(holder: &Holder) -> bool {
     holder.evidence != Evidence::Cwd
 }

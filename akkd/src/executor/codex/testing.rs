@@ -92,6 +92,10 @@ pub(super) fn held(cwd: &Path, evidence: Evidence) -> SessionFacts {
     SessionFacts { holders: vec![holder], ..free(cwd) }
 }
 
+fn not_asked() -> ! {
+    panic!("no executor asks for it")
+}
+
 impl SessionProvider for OneSession {
     fn agent(&self) -> &'static str {
         "codex"
@@ -107,26 +111,30 @@ impl SessionProvider for OneSession {
     }
 
     fn capabilities(&self) -> ProviderView {
-        unimplemented!("no executor asks for it")
+        not_asked()
     }
 
     fn sessions(&self, _: &DiscoverParams) -> Result<DiscoverAnswer, Failure> {
-        unimplemented!("no executor asks for it")
+        not_asked()
     }
 
     fn active(&self, _: &DiscoverParams) -> Result<DiscoverAnswer, Failure> {
-        unimplemented!("no executor asks for it")
+        not_asked()
     }
 
     fn resolve(&self, _: &str) -> Result<String, Failure> {
-        unimplemented!("no executor asks for it")
+        not_asked()
     }
 
     fn context(&self, _: &str, _: ContextLimits) -> Result<ForkContext, Failure> {
-        unimplemented!("no executor asks for it")
+        not_asked()
+    }
+
+    fn watching(&self) -> u64 {
+        not_asked()
     }
 
     fn subscribe(&self) -> broadcast::Receiver<Arc<SessionItem>> {
-        unimplemented!("no executor asks for it")
+        not_asked()
     }
 }

@@ -122,7 +122,7 @@ async fn a_session_goes_on_in_its_own_place_and_the_prompt_stands_in_no_command_
     assert_eq!((end.thoughts, end.activity_seen), (1, true));
     assert_eq!(std::fs::read_to_string(house.path("prompt")).unwrap(), PROMPT);
     let cwd = house.path("its own place").to_string_lossy().into_owned();
-    assert_eq!(std::fs::read_to_string(house.path("places")).unwrap().trim(), cwd);
+    assert_eq!(std::fs::read_to_string(house.path("places")).unwrap().trim(), format!("/home/me/.codex {cwd}"));
     let line = format!(
         "exec --json --skip-git-repo-check --sandbox=workspace-write --cd={cwd} --model=gpt-own resume -- {SESSION} -"
     );
@@ -347,6 +347,34 @@ fn a_turn_that_ended_while_akkd_was_away_is_judged_from_its_output() {
             _ => assert!(matches!(&end.how, How::Failed { .. }), "{:?}", end.how),
         }
     }
+}
+
+#[test]
+fn the_last_word_is_not_lost_when_akkd_dies_before_the_client_does() {
+    let (house, _) = house();
+    // What follows the last word comes once the tools of the turn were told, and is told by nobody.
+    let played = [("PLAY", "turn.jsonl"), ("HOLD", "go"), ("THEN", "begun.jsonl"), ("LINGER", "1")];
+    let is_tool = |r: &ExecutorReport| matches!(r, ExecutorReport::Activity { activity: Activity::Tool { .. }, .. });
+    house.live_and_die(async |executors: Executors| {
+        executors.start_turn(order(&house, Some(SESSION), &played));
+        house.wait_until("tools", || house.told.count(is_tool) == 8).await;
+        std::fs::write(house.path("go"), "").unwrap();
+        house.wait_until("lingers", || house.path("lingers").exists()).await;
+    });
+    assert!(house.told.all().iter().all(|r| ended(r, 1).is_none()));
+    for pid in std::fs::read_to_string(house.path("lingers")).unwrap().lines() {
+        let identity = crate::platform::ProcessIdentity::of(pid.parse().unwrap()).unwrap().unwrap();
+        crate::platform::signal_group(&identity, crate::platform::Signal::KILL).unwrap();
+    }
+    house.live_and_die(async |executors: Executors| {
+        let order = order(&house, Some(SESSION), &played);
+        executors.recover(vec![RecoveredTurn { order, cancelling: false }]).await;
+        let end = house.told.end_of(1).await;
+        assert_eq!((end.how, end.text.as_deref()), (normal(), Some("finished")));
+        executors.shutdown(true).await;
+    });
+    assert_eq!((house.told.count(is_tool), house.log().len()), (8, 1));
+    nothing_is_left(&house);
 }
 
 #[test]

@@ -37,7 +37,7 @@ struct Left {
 
 /// What is to be started.
 struct Start {
-    /// The turn's order, with the session's own directory.
+    /// The turn's order, with the session's own home, directory and model.
     order: TurnOrder,
     argv: Vec<String>,
 }
@@ -92,7 +92,11 @@ impl Seat {
         let facts = self.codex_look(session).await?;
         let own = target::resumable(session, facts).map_err(Break::cannot_start)?;
         let argv = command::resume(order, session, &own);
-        let order = TurnOrder { model: order.model.clone().or(own.model), workspace: own.cwd, ..order.clone() };
+        let mut order = TurnOrder { model: order.model.clone().or(own.model), workspace: own.cwd, ..order.clone() };
+        // The home whose locks were looked at, whatever the configuration says meanwhile.
+        if let Ok(home) = own.home.into_os_string().into_string() {
+            order.agent.env.insert("CODEX_HOME".to_owned(), home);
+        }
         Ok(Start { order, argv })
     }
 
@@ -103,7 +107,10 @@ impl Seat {
         tokio::select! {
             looked = timeout(LOOK, looked) => match looked {
                 Ok(Ok(facts)) => Ok(facts),
-                Ok(Err(_)) => Err(Break::cannot_start("looking at the session failed: see akkd's log")),
+                Ok(Err(error)) => {
+                    tracing::error!(conversation = %self.conversation, %session, %error, "a session could not be looked at");
+                    Err(Break::cannot_start(format!("the session {session} could not be looked at: see akkd's log")))
+                }
                 Err(_) => {
                     let seconds = LOOK.as_secs();
                     let reason = format!("{ACTIVE_WRITER}nobody could say within {seconds} s who has the session {session}");

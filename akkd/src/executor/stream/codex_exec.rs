@@ -1,4 +1,4 @@
-//! The events of `codex exec --json` (0.169): one session, one turn.
+//! The events of `codex exec --json` (0.169; those of 0.60 and 0.156 are the same): one session, one turn.
 //!
 //! `thread.started` names the session, `turn.started` says that the turn began with the prompt, `item.*` is what is done
 //! in it, `turn.completed` or `turn.failed` is the last word. An interrupted turn has none. Every item event tells the
@@ -79,6 +79,11 @@ impl StreamReader {
         let Some(kind) = event.text("type") else {
             return self.notice(&format!("an event of no kind: {}", cut(text, 200)));
         };
+        if self.turn.over {
+            // Nothing can change the answer any more.
+            return vec![];
+        }
+        self.turn.over = matches!(kind.as_ref(), "turn.completed" | "turn.failed");
         match kind.as_ref() {
             "thread.started" => {
                 let Some(id) = word(event.get("thread_id"), MAX_ID_CHARS) else {
@@ -92,7 +97,7 @@ impl StreamReader {
                 vec![Seen::PromptSent]
             }
             "turn.completed" => {
-                self.turn.session_tokens(event.get("usage"));
+                self.turn.running_total(event.get("usage"));
                 vec![Seen::Response { id: CODEX_TURN.to_owned(), outcome: Ok(Value::Null) }]
             }
             "turn.failed" => {
@@ -294,10 +299,9 @@ mod tests {
         let (r, seen) = read(sample!("turn"));
         assert_eq!(r.final_text(), Some(("finished".to_owned(), false)));
         assert_eq!((r.session(), r.thoughts(), r.activity_seen(), r.prompt_sent()), (Some(SESSION), 1, true, true));
-        // What codex tells is the sum over the whole session.
         assert_eq!(
             r.usage().unwrap(),
-            json!({"sessionTotal": {"input_tokens": 3220, "cached_input_tokens": 1610,
+            json!({"runningTotal": {"input_tokens": 3220, "cached_input_tokens": 1610,
             "cache_write_input_tokens": 0, "output_tokens": 60, "reasoning_output_tokens": 15}})
         );
         let thread = Seen::Response { id: CODEX_THREAD.into(), outcome: Ok(json!({"threadId": SESSION})) };
@@ -339,6 +343,14 @@ mod tests {
         assert_eq!(text(&read(sample!("background")).0).as_deref(), Some("it goes on"));
         let two = [message("item_1", "first"), message("item_2", "second")].join("\n");
         assert_eq!(text(&read(&two).0).as_deref(), Some("first\n\nsecond"));
+    }
+
+    #[test]
+    fn what_follows_the_last_word_changes_nothing() {
+        let (done, seen) = read(sample!("turn"));
+        let (r, all) = read(&[sample!("turn"), sample!("begun"), sample!("demand")].concat());
+        assert_eq!(r, done);
+        assert_eq!(all, seen);
     }
 
     #[test]

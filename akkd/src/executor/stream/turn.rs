@@ -45,6 +45,9 @@ pub(super) struct Turn {
     /// A refusal as an error.
     pub(super) refused: Option<Refusal>,
     pub(super) notices: u32,
+    /// `codex exec` has said how the turn ended.
+    #[serde(default)]
+    pub(super) over: bool,
 }
 
 /// What is known of a piece of text besides its words.
@@ -108,10 +111,10 @@ impl Turn {
         self.tokens = Some(told.into_iter().filter(|(key, _)| key != "_meta").collect());
     }
 
-    /// Tokens that were told for the whole session so far, of which this turn is the newest part.
-    pub(super) fn session_tokens(&mut self, usage: Option<&RawValue>) {
+    /// Tokens, as `codex exec` tells them: a running total of the session (0.156, 0.169), or of its process (0.60).
+    pub(super) fn running_total(&mut self, usage: Option<&RawValue>) {
         let Some(told @ Value::Object(_)) = usage.and_then(small) else { return };
-        self.tokens = Some(Map::from_iter([("sessionTotal".to_owned(), told)]));
+        self.tokens = Some(Map::from_iter([("runningTotal".to_owned(), told)]));
     }
 
     /// Context and cost, as an update tells them.

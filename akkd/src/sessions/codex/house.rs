@@ -25,7 +25,7 @@ const THREADS: &str =
     created_at_ms INTEGER, updated_at_ms INTEGER, originator TEXT)";
 
 pub(super) struct House {
-    pub(super) folder: TempDir,
+    _folder: TempDir,
     pub(super) root: PathBuf,
     pub(super) home: PathBuf,
 }
@@ -75,7 +75,7 @@ impl House {
     pub(super) fn absent() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        Self { home: root.join("user/.codex"), root, folder }
+        Self { home: root.join("user/.codex"), root, _folder: folder }
     }
 
     pub(super) fn provider(&self) -> CodexSessions {
@@ -137,6 +137,11 @@ impl House {
 
     /// A stand-in for Codex: a copy of bash of that name, which runs `script`.
     pub(super) fn codex(&self, script: &str) -> Stand {
+        self.codex_with(script, &[])
+    }
+
+    /// The same, and these words are on its command line.
+    pub(super) fn codex_with(&self, script: &str, words: &[&str]) -> Stand {
         let (bin, work) = (self.root.join("bin"), self.root.join("work"));
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::create_dir_all(&work).unwrap();
@@ -147,6 +152,7 @@ impl House {
         }
         let mut child = Command::new(program)
             .args(["-c", &format!("{script}\necho ready; read x\nrm -f \"$lock\"")])
+            .args(words)
             .current_dir(work)
             .env("CODEX_HOME", &self.home)
             .stdin(Stdio::piped())

@@ -16,6 +16,8 @@ pub mod locks;
 mod places;
 pub mod processes;
 mod provider;
+#[cfg(test)]
+mod provider_tests;
 pub mod resume;
 mod roles;
 pub mod rollout;

@@ -34,6 +34,7 @@ pub(crate) enum Mishap {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a stage, not states")]
 pub(crate) struct State {
     pub(crate) loaded: bool,
     pub(crate) model: String,
@@ -47,6 +48,8 @@ pub(crate) struct State {
     pub(crate) stale: bool,
     /// Whether interrupts are taken and not followed.
     pub(crate) deaf: bool,
+    /// Commands that run in the background: `(item, process)`.
+    pub(crate) terminals: Vec<(String, String)>,
     /// Requests that wait for an answer.
     pub(crate) asked: Vec<Value>,
     /// Answers to them: `(id, result or error)`.
@@ -135,7 +138,7 @@ impl ScriptedDaemon {
 
     /// Tells something about the turn that runs.
     pub(crate) fn tell(&self, method: &str, params: Value) {
-        let mut state = self.state();
+        let state = self.state();
         let turn = state.running();
         let mut params = params;
         params["threadId"] = json!(THREAD);
@@ -348,6 +351,14 @@ impl State {
                     self.end("interrupted", Value::Null, None);
                 }
                 Ok(json!({}))
+            }
+            "thread/backgroundTerminals/list" => {
+                let all = self.terminals.iter().map(|(item, process)| json!({ "itemId": item, "processId": process }));
+                Ok(json!({ "data": all.collect::<Vec<_>>() }))
+            }
+            "thread/backgroundTerminals/terminate" => {
+                self.terminals.retain(|(_, process)| params["processId"] != json!(process));
+                Ok(json!({ "terminated": true }))
             }
             other => Err(format!("Invalid request: unknown variant `{other}`")),
         }
