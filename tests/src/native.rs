@@ -6,7 +6,7 @@ use crate::home::Home;
 use crate::refusal::Refusal;
 use crate::wait::wait_for;
 use akk_proto::ConversationId;
-use akk_proto::api::{ControlClient as _, ListParams};
+use akk_proto::api::{CloseParams, ControlClient as _, ListParams};
 use akk_proto::session::{
     DiscoverAnswer, DiscoverParams, DiscoverScope, SessionChange, SessionItem, SessionView, Strategy, TakeoverAnswer,
     TakeoverParams, TakeoverStatus, WatchParams,
@@ -107,6 +107,13 @@ impl Native {
         assert_eq!(answer.status, TakeoverStatus::Attached, "{answer:#?}");
         assert!(answer.side_effects_executed);
         answer.conversation.expect("attached: a conversation").conversation_id
+    }
+
+    /// Closes a conversation, whatever it does.
+    pub async fn close(&self, id: &ConversationId) {
+        let params = CloseParams { conversation_id: id.to_string(), ..CloseParams::default() };
+        self.rpc().close(params).await.unwrap_or_else(|e| panic!("close: {e}"));
+        wait_for("the end of the conversation", async || self.get(id).await.status.is_terminal().then_some(())).await;
     }
 
     /// How many conversations are open.
