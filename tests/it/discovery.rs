@@ -146,6 +146,27 @@ with_codex!(one_terminal_can_hold_two_sessions, akkd, {
     assert_eq!(holder(&second).also_holds, expected);
 });
 
+with_codex!(a_sub_agent_is_left_out_unless_asked_for, akkd, {
+    let mut exec = akkd.codex.exec(&[], "SPAWN HOLD below;;HOLD above;;SAY bye").await;
+    let sub_agent = async || akkd.codex.model.asked().into_iter().find(|a| a.prompt == "HOLD below");
+    wait_for("the sub-agent's prompt", sub_agent).await;
+    let parent = akkd.seen(&exec.session, |s| !certain(s).is_empty()).await;
+    let all = DiscoverParams { scope: DiscoverScope::Active, auxiliary: true, ..DiscoverParams::default() };
+    let other = async || {
+        let all = akkd.discover_as(all.clone()).await.sessions;
+        all.into_iter().find(|s| s.session_id != exec.session && !certain(s).is_empty())
+    };
+    let sub_agent = wait_for("the sub-agent's session", other).await;
+    assert_eq!(sub_agent.source, SessionSource::SubAgent);
+    assert_eq!(sub_agent.parent.as_ref(), Some(&parent.session_id));
+    assert_eq!(holder(&sub_agent).also_holds, [parent.session_id.as_str()]);
+    let shown = akkd.discover(DiscoverScope::Sessions).await.sessions;
+    assert_eq!(shown.iter().map(|s| &s.session_id).collect::<Vec<_>>(), [&parent.session_id]);
+    akkd.codex.model.let_go("below");
+    akkd.codex.model.let_go("above");
+    assert_eq!(exec.ended().await, Some(0));
+});
+
 with_codex!(what_happens_to_a_session_is_told_as_it_happens, akkd, {
     use SessionChange::{New, OwnerReleased, OwnerTaken, ProcessGone, TurnEnded, TurnStarted};
     let watch = akkd.watch().await;

@@ -1,12 +1,15 @@
 //! Native sessions of the real codex are taken over by each strategy, or it is said precisely why not.
 
+use akk_proto::api::{ControlClient as _, SendParams};
 use akk_proto::conversation::{Need, Status, Transport};
 use akk_proto::error::ErrorKind;
+use akk_proto::event::TurnOutcome;
 use akk_proto::session::{
     BlockReason, Evidence, ProcessKind, SessionActivity, Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus,
 };
 use akk_tests::binaries::binaries;
 use akk_tests::codex::say;
+use akk_tests::daemon::params;
 use akk_tests::native::wanted;
 use akk_tests::terminal::Terminal;
 use akk_tests::{Native, processes, wait_for};
@@ -103,8 +106,11 @@ with_codex!(a_session_in_a_terminal_is_not_resumed_beside_it, akkd, {
 });
 
 with_codex!(what_cannot_be_resumed_is_told, akkd, {
-    let unknown = wanted("01a20000-0000-7000-8000-000000000000", Strategy::SafeResume);
-    assert_eq!(akkd.try_takeover(unknown).await.unwrap_err().kind, ErrorKind::SessionNotFound);
+    // The last one is what codex itself would take for the name of a new session.
+    for unknown in ["01a20000-0000-7000-8000-000000000000", "no-such-session"] {
+        let refused = akkd.try_takeover(wanted(unknown, Strategy::SafeResume)).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::SessionNotFound, "{refused}");
+    }
 
     let id = akkd.codex.session("SAY Noted.").await;
     akkd.listed(&id).await;
@@ -112,6 +118,15 @@ with_codex!(what_cannot_be_resumed_is_told, akkd, {
     assert_eq!(code, Some(0), "{output}");
     let archived = async || Some(akkd.plan(&id, Strategy::SafeResume).await).filter(|a| a.reason.is_some());
     blocked(&wait_for("the archive to be seen", archived).await, BlockReason::Archived);
+});
+
+with_codex!(a_session_whose_directory_is_gone_is_not_resumed_elsewhere, akkd, {
+    let below = akkd.home.workspace().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let id = akkd.codex.session_with(&["-C", below.to_str().unwrap()], "SAY Noted.").await;
+    akkd.listed(&id).await;
+    std::fs::remove_dir(&below).unwrap();
+    blocked(&akkd.plan(&id, Strategy::SafeResume).await, BlockReason::WorkspaceGone);
 });
 
 // terminate_then_resume
@@ -285,6 +300,24 @@ with_codex!(an_agent_cannot_have_its_own_terminal_ended, akkd, {
     assert!(processes::lives(terminal.pid()));
 });
 
+with_codex!(from_the_shell_a_terminal_is_ended_and_its_session_goes_on, akkd, {
+    let (mut terminal, id) = terminal(&akkd).await;
+    let pid = terminal.pid().to_string();
+    let active = akkd.ctl(&["sessions", "--active"]).await.ok().stdout;
+    assert!(active.contains(&pid) && active.contains("lock"), "{active}");
+    let plan = akkd.ctl(&["takeover", &id[..13], "-s", "terminate_then_resume"]).await;
+    assert_eq!(plan.code, Some(3), "{plan:?}");
+    assert!(plan.stdout.contains(&pid), "{plan:?}");
+    let done = akkd.ctl(&["takeover", &id, "-s", "terminate_then_resume", "--create", "--confirm", &pid]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    terminal.ended().await;
+    akkd.ctl(&["send", "@last", "SAY It was swordfish."]).await.ok();
+    akkd.ctl(&["wait", "@last"]).await.ok();
+    let result = akkd.ctl(&["result", "@last"]).await.ok().stdout;
+    assert!(result.contains("It was swordfish."), "{result}");
+    assert_eq!(akkd.codex.model.prompts("It was swordfish.").len(), 1);
+});
+
 // attach
 
 /// A terminal of the shared daemon, and its session.
@@ -344,6 +377,41 @@ with_codex!(a_message_is_never_mixed_into_the_turn_of_the_person_at_the_terminal
     terminal.shows("• then mine").await;
     assert!(akkd.codex.model.prompts("SAY then mine")[0].knows("mine is done"));
     assert!(akkd.codex.model.prompts("too early").is_empty());
+});
+
+with_codex!(a_cancelled_turn_in_the_shared_daemon_leaves_the_terminal_to_the_person, akkd, {
+    let _daemon = akkd.codex.shared_daemon().await;
+    let (terminal, id) = shared(&akkd).await;
+    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    akkd.send(&conversation, "HOLD for ever").await;
+    akkd.codex.model.prompted("HOLD for ever").await;
+    akkd.rpc().cancel(params(&conversation)).await.unwrap();
+    let c = akkd.until(&conversation, Status::Idle).await;
+    assert_eq!(c.turn.unwrap().outcome, Some(TurnOutcome::Cancelled));
+    free(&akkd, &id).await;
+    say(&terminal, "SAY I am here still").await;
+    terminal.shows("• I am here still").await;
+    akkd.close(&conversation).await;
+    say(&terminal, "SAY and now").await;
+    terminal.shows("• and now").await;
+});
+
+with_codex!(a_model_that_is_refused_in_the_shared_daemon_is_asked_for, akkd, {
+    let _daemon = akkd.codex.shared_daemon().await;
+    let (_terminal, id) = shared(&akkd).await;
+    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    akkd.codex.model.refuse_model("gpt-fake");
+    akkd.send(&conversation, "SAY works with the other").await;
+    akkd.wait_need(&conversation, Need::NeedsModelSelection).await;
+    let again = SendParams {
+        conversation_id: conversation.to_string(),
+        model: Some("gpt-other".into()),
+        ..SendParams::default()
+    };
+    akkd.rpc().send(again).await.unwrap();
+    assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "works with the other");
+    let asked = akkd.codex.model.prompts("works with the other");
+    assert_eq!(asked.iter().map(|a| a.model.as_str()).collect::<Vec<_>>(), ["gpt-fake", "gpt-other"]);
 });
 
 with_codex!(a_killed_akkd_finds_its_turn_in_the_shared_daemon_again, mut akkd, {
