@@ -4,9 +4,11 @@
 //! has a process of its own, so that its memory can be told.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a tool for the developers of the reading")]
 
-use akkd::sessions::ContextLimits;
+use akk_proto::session::DiscoverParams;
+use akkd::clock::Clock;
 use akkd::sessions::codex::home::CodexHome;
-use akkd::sessions::codex::{context, resume, rollout, threads};
+use akkd::sessions::codex::{CodexSessions, context, resume, rollout, threads};
+use akkd::sessions::{ContextLimits, SessionProvider as _};
 use std::fmt::Write as _;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -24,7 +26,18 @@ fn main() {
     let begun = Instant::now();
     make(folder.path());
     println!("made in {:.1?}", begun.elapsed());
-    for reading in ["threads", "rollouts", "tail", "scan", "context", "one long turn", "compressed", "resume"] {
+    for reading in [
+        "threads",
+        "rollouts",
+        "tail",
+        "scan",
+        "context",
+        "one long turn",
+        "compressed",
+        "resume",
+        "index",
+        "index without rows",
+    ] {
         let me = std::env::current_exe().unwrap();
         assert!(std::process::Command::new(me).arg(reading).arg(folder.path()).status().unwrap().success());
     }
@@ -82,6 +95,38 @@ fn read(reading: &str, home: &CodexHome) {
             let path = rollout(THREADS + 2);
             let (times, tail) = twice(|| rollout::tail(&path).unwrap());
             report("tail of 64 MiB, compressed", times, format!("{:?}", tail.turn));
+        }
+        "index" | "index without rows" => {
+            let database = home.path().join("state_5.sqlite");
+            let aside = home.path().join("state_5.aside");
+            if reading == "index without rows" {
+                std::fs::rename(&database, &aside).unwrap();
+            }
+            let codex = CodexSessions::new(vec![home.path().into()], vec!["codex".into()], None, Clock::system());
+            let all = DiscoverParams { limit: Some(100), ..DiscoverParams::default() };
+            let begun = Instant::now();
+            let total = codex.sessions(&all).unwrap().total;
+            let first = begun.elapsed();
+            println!("{reading}, first: {first:.1?}; {total} sessions; memory {before} before, {} at most", peak());
+            let begun = Instant::now();
+            codex.watching();
+            println!("{reading}, watches: {:.1?} more", begun.elapsed());
+            for (what, params) in [
+                ("100 rows", all.clone()),
+                ("1,000 rows", DiscoverParams { limit: Some(1000), ..all.clone() }),
+                ("a text", DiscoverParams { text: Some("TASK 99".into()), ..all.clone() }),
+                (
+                    "a text that is nowhere",
+                    DiscoverParams { text: Some("the end of all things".into()), ..all.clone() },
+                ),
+                ("a directory", DiscoverParams { cwd: Some("/home/dev/project".into()), ..all.clone() }),
+            ] {
+                let (times, answer) = twice(|| codex.sessions(&params).unwrap());
+                report(&format!("{reading}, {what}"), times, format!("{} of {}", answer.sessions.len(), answer.total));
+            }
+            if aside.exists() {
+                std::fs::rename(&aside, &database).unwrap();
+            }
         }
         _ => {
             let row = threads::read_one(home, &id(77)).unwrap();

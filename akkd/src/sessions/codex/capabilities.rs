@@ -2,6 +2,7 @@
 
 use super::AGENT;
 use super::holders;
+use super::home::CodexHome;
 use super::known::{Health, Known};
 use akk_proto::session::{AbilityView, ProviderView};
 use std::ffi::OsString;
@@ -76,7 +77,7 @@ pub(super) fn view(homes: &[PathBuf], known: &Known, program: &Program, sessions
     let version = program.as_deref().ok().and_then(package_version);
     let resumes = resumes(&program, version.as_deref(), &health, no_home.as_ref(), &processes);
     let sockets: Vec<String> =
-        known.homes.iter().filter_map(|h| h.control_socket()).map(|s| s.display().to_string()).collect();
+        known.homes.iter().filter_map(CodexHome::control_socket).map(|s| s.display().to_string()).collect();
     let attach = if sockets.is_empty() {
         ability("attach", false, Some("no daemon of Codex has a control socket in these homes".to_owned()))
     } else {

@@ -3,7 +3,7 @@
 use super::Control;
 use crate::sessions::{SessionProvider, merge};
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::limits::{MAX_PAGE, MAX_SEARCH_CHARS};
+use akk_proto::limits::MAX_SEARCH_CHARS;
 use akk_proto::session::{DiscoverAnswer, DiscoverParams, DiscoverScope, SessionItem, SessionView, WatchParams};
 use futures_util::future::try_join_all;
 use jsonrpsee::core::{SubscriptionError, SubscriptionResult};
@@ -147,7 +147,6 @@ fn check(params: &DiscoverParams) -> Result<u32, Failure> {
             "Give the directory from the root on.",
         ));
     }
-    debug_assert!(PAGE <= MAX_PAGE, "a page by default is a page");
     super::limit(params.limit, PAGE)
 }
 

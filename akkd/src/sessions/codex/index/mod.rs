@@ -209,7 +209,7 @@ impl Index {
             return Some(SessionChange::New);
         };
         if old.model_ms > thread.model_ms && old.model_ms > thread.updated_ms {
-            thread.model = old.model.clone();
+            thread.model.clone_from(&old.model);
         }
         if thread.known_by == KnownBy::Rollout {
             if thread.title.is_none() {
@@ -273,7 +273,7 @@ impl Index {
             let activity = if overseen { SessionActivity::Idle } else { SessionActivity::Unknown };
             Live { activity, holders: Vec::new() }
         });
-        let home = self.homes.get(usize::from(key.home)).map(|h| h.to_string()).unwrap_or_default();
+        let home = self.home_of(key);
         thread.view(key.id, home, live)
     }
 
@@ -298,6 +298,10 @@ impl Index {
         answer
     }
 
+    fn home_of(&self, key: Key) -> String {
+        self.homes.get(usize::from(key.home)).map(ToString::to_string).unwrap_or_default()
+    }
+
     fn is_behind(&self, key: Key, thread: &Thread, after: &Position) -> bool {
         // Most differ in their time already: ten thousand ids need not be spelled for a page.
         match after.updated_ms.cmp(&thread.updated_ms) {
@@ -307,11 +311,7 @@ impl Index {
     }
 
     fn position(&self, key: Key, thread: &Thread) -> Position {
-        Position {
-            updated_ms: thread.updated_ms,
-            session_id: key.id.to_string(),
-            home: self.homes.get(usize::from(key.home)).map(|h| h.to_string()).unwrap_or_default(),
-        }
+        Position { updated_ms: thread.updated_ms, session_id: key.id.to_string(), home: self.home_of(key) }
     }
 
     /// The sessions whose id begins or ends with `part`, in small letters, or is it; in no order.

@@ -202,7 +202,7 @@ impl Watcher {
         let rollout = self.known.index().get(key).and_then(|t| t.rollout.clone());
         let now = Instant::now();
         let begun = !self.runs.contains_key(&key);
-        let run = self.runs.entry(key).or_insert_with(Run::default);
+        let run = self.runs.entry(key).or_default();
         run.owner = Some(Owner { process, holders, evidence, seen: now });
         run.moved = Some(now);
         if run.turn == TurnState::Unknown {
