@@ -174,7 +174,7 @@ impl Watcher {
         if self.known.index().get(key).is_none() {
             // Codex 0.169 takes the lock at once, and writes row and rollout with the first message.
             let thread = survey::one(&home, key.id, None, &mut self.shared).ok().flatten().unwrap_or_else(|| {
-                let why = self.shared.word("nothing was said in it yet: it has no records");
+                let why = self.shared.word(survey::SILENT);
                 Thread { created_ms: made_at(key.id), ..Thread::unknown(KnownBy::Process, Some(why)) }
             });
             self.known.index_mut().put(key, thread);
