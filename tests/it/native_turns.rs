@@ -1,7 +1,7 @@
 //! What is sent to an adopted session continues the very same session of the real codex.
 
 use akk_proto::ConversationId;
-use akk_proto::api::{CloseParams, ControlClient as _, SendParams};
+use akk_proto::api::{ControlClient as _, SendParams};
 use akk_proto::conversation::{ConversationView, Need, Status, Transport};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::TurnOutcome;
@@ -144,9 +144,7 @@ with_codex!(close_ends_a_running_codex, akkd, {
     let (session, id) = adopted(&akkd, &[]).await;
     akkd.send(&id, "HOLD for ever").await;
     akkd.codex.model.prompted("HOLD for ever").await;
-    let close = CloseParams { conversation_id: id.to_string(), ..CloseParams::default() };
-    akkd.rpc().close(close).await.unwrap();
-    akkd.until(&id, Status::Cancelled).await;
+    akkd.close(&id).await;
     let free = async || akkd.active(&session).await.is_none_or(|s| s.holders.is_empty()).then_some(());
     wait_for("the session to be free", free).await;
     // It is the person's again.
@@ -237,9 +235,9 @@ with_codex!(a_turn_that_ends_while_akkd_is_down_has_its_result, mut akkd, {
     assert_eq!(akkd.codex.model.prompts("HOLD the line").len(), 1);
 });
 
-with_codex!(a_message_of_a_megabyte_reaches_codex_and_is_not_seen_in_ps, akkd, {
+with_codex!(a_message_of_900_kilobytes_reaches_codex_and_is_not_seen_in_ps, akkd, {
     let (_, id) = adopted(&akkd, &[]).await;
-    let message = format!("HOLD the line;;SAY read it all\n{}", "needle and thread ".repeat((1 << 20) / 18));
+    let message = format!("HOLD the line;;SAY read it all\n{}", "needle and thread ".repeat(900_000 / 18));
     akkd.send(&id, &message).await;
     akkd.codex.model.prompted("HOLD the line").await;
     let shown: Vec<_> = processes::of(akkd.home.root()).into_iter().filter(|p| p.command.contains("needle")).collect();

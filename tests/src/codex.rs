@@ -8,7 +8,7 @@ use crate::wait::{came, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -190,14 +190,24 @@ trust_level = "trusted"
         files(&self.home.join("sessions")).into_iter().find(is_it).expect("a session has a rollout")
     }
 
-    /// Every file of its home, with a digest of what is in it.
+    /// Every file of its home, with a digest of what is in it. What the readers of a database share has none: SQLite
+    /// notes there who reads.
     pub fn listing(&self) -> BTreeMap<PathBuf, u64> {
         let digest = |path: &PathBuf| {
             let mut hasher = DefaultHasher::new();
-            fs::read(path).ok()?.hash(&mut hasher);
+            if path.extension().is_none_or(|e| e != "sqlite-shm") {
+                fs::read(path).ok()?.hash(&mut hasher);
+            }
             Some(hasher.finish())
         };
         files(&self.home).into_iter().filter_map(|path| Some((path.clone(), digest(&path)?))).collect()
+    }
+
+    /// The files that are other ones than in a former listing, or came, or went.
+    pub fn changes_since(&self, before: &BTreeMap<PathBuf, u64>) -> Vec<PathBuf> {
+        let now = self.listing();
+        let all: BTreeSet<&PathBuf> = before.keys().chain(now.keys()).collect();
+        all.into_iter().filter(|path| before.get(*path) != now.get(*path)).cloned().collect()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::home::Home;
 use crate::refusal::Refusal;
 use crate::wait::wait_for;
 use akk_proto::ConversationId;
-use akk_proto::api::{ControlClient as _, ListParams};
+use akk_proto::api::{CloseParams, ControlClient as _, ListParams};
 use akk_proto::session::{
     DiscoverAnswer, DiscoverParams, DiscoverScope, SessionChange, SessionItem, SessionView, Strategy, TakeoverAnswer,
     TakeoverParams, TakeoverStatus, WatchParams,
@@ -109,6 +109,13 @@ impl Native {
         answer.conversation.expect("attached: a conversation").conversation_id
     }
 
+    /// Closes a conversation, whatever it does.
+    pub async fn close(&self, id: &ConversationId) {
+        let params = CloseParams { conversation_id: id.to_string(), ..CloseParams::default() };
+        self.rpc().close(params).await.unwrap_or_else(|e| panic!("close: {e}"));
+        wait_for("the end of the conversation", async || self.get(id).await.status.is_terminal().then_some(())).await;
+    }
+
     /// How many conversations are open.
     pub async fn conversations(&self) -> u64 {
         self.rpc().list(ListParams::default()).await.unwrap_or_else(|e| panic!("list: {e}")).total
@@ -172,6 +179,20 @@ fn named(answer: DiscoverAnswer, session: &str) -> Option<SessionView> {
 /// What was announced of native sessions.
 pub struct Watch {
     seen: Arc<Mutex<Vec<SessionItem>>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("---- announced");
+            for item in self.seen.lock().expect("no holder panics").iter() {
+                match item {
+                    SessionItem::Session { change, ts, session } => eprintln!("{ts} {change:?} {session:?}"),
+                    other => eprintln!("{other:?}"),
+                }
+            }
+        }
+    }
 }
 
 impl Watch {

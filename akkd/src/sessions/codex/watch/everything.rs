@@ -1,7 +1,7 @@
 //! Looks at everything: when the watch begins, after lost hints, after a sleep, and where hints cannot be relied on.
 
 use super::{Watcher, rows};
-use crate::sessions::codex::index::{HomeNo, Key, real_place};
+use crate::sessions::codex::index::{HomeNo, Key, Thread, real_place};
 use crate::sessions::codex::survey::{Survey, survey};
 use akk_proto::Timestamp;
 use std::collections::HashSet;
@@ -83,7 +83,7 @@ impl Watcher {
                     }
                     thread.seen = old.seen;
                 } else if !self.silent
-                    && now.millis_since(Timestamp(thread.updated_ms)).abs() < JUST_NOW_MS
+                    && is_recent(&thread, now)
                     && let Some(path) = thread.rollout.clone()
                 {
                     thread.seen = 0;
@@ -108,6 +108,11 @@ impl Watcher {
         }
     }
 
+    /// Whether something happened in it so short ago that it is told from its beginning.
+    pub(super) fn is_recent(&self, thread: &Thread) -> bool {
+        !self.silent && is_recent(thread, self.clock.wall())
+    }
+
     /// Two homes can be one folder under two names: the first one counts.
     fn find_same(&mut self) {
         let mut real: Vec<(PathBuf, PathBuf)> = Vec::new();
@@ -125,4 +130,8 @@ impl Watcher {
             }
         }
     }
+}
+
+fn is_recent(thread: &Thread, now: Timestamp) -> bool {
+    now.millis_since(Timestamp(thread.updated_ms)).abs() < JUST_NOW_MS
 }

@@ -171,12 +171,17 @@ impl Watcher {
     /// A process has the session since just now.
     fn taken(&mut self, key: Key, process: Option<ProcessIdentity>, evidence: Evidence, look: &Look) {
         let Some(home) = self.home(key.home).cloned() else { return };
-        if self.known.index().get(key).is_none() {
+        let new = self.known.index().get(key).is_none();
+        if new {
             // Codex 0.169 takes the lock at once, and writes row and rollout with the first message.
-            let thread = survey::one(&home, key.id, None, &mut self.shared).ok().flatten().unwrap_or_else(|| {
+            let mut thread = survey::one(&home, key.id, None, &mut self.shared).ok().flatten().unwrap_or_else(|| {
                 let why = self.shared.word(survey::SILENT);
                 Thread { created_ms: made_at(key.id), ..Thread::unknown(KnownBy::Process, Some(why)) }
             });
+            if self.is_recent(&thread) {
+                // What it says already is told below.
+                thread.seen = 0;
+            }
             self.known.index_mut().put(key, thread);
             self.tell(key, SessionChange::New);
         }
@@ -207,12 +212,15 @@ impl Watcher {
                 None => TurnState::Ended,
             };
         }
-        if begun && let Some(rollout) = rollout {
-            self.folders.follow(&rollout);
+        if begun && let Some(rollout) = rollout.as_deref() {
+            self.folders.follow(rollout);
         }
         self.show(key);
         self.tell(key, SessionChange::OwnerTaken);
         self.refresh_soon(key, None);
+        if new && let Some(rollout) = rollout.as_deref() {
+            self.look_at_rollout(key.home, rollout);
+        }
     }
 
     /// Nobody holds the session's lock. `file`: the lock file is there still, which Codex removes when it lets go.
