@@ -214,7 +214,7 @@ pub fn decide(state: &Conversation, input: &Input, given: &Given) -> Result<Deci
 
 /// The prompt kind for a conversation whose next turn carries this message.
 fn prompt_kind(state: &Conversation, message_id: &MessageId) -> PromptKind {
-    let never_prompted = state.turns == 0 || state.origin.as_ref().is_some_and(|o| o.needs_bootstrap());
+    let never_prompted = state.turns == 0 || state.origin.as_ref().is_some_and(conversation::Origin::needs_bootstrap);
     let first_again = state.last_turn.as_ref().is_some_and(|t| t.message_id == *message_id) && state.turns == 1;
     if state.bootstrapped && state.native_session.is_some() {
         PromptKind::FollowUp
