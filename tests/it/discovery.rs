@@ -2,11 +2,12 @@
 
 use akk_proto::session::{
     Capability, Confidence, DiscoverParams, DiscoverScope, Evidence, HolderView, ProcessKind, SessionActivity,
-    SessionChange, SessionSource, SessionView,
+    SessionChange, SessionItem, SessionSource, SessionView,
 };
 use akk_tests::codex::say;
-use akk_tests::{Codex, Daemon, Home, Native, native, wait_for};
+use akk_tests::{Codex, Daemon, Home, Native, ctl, native, wait_for};
 use std::path::PathBuf;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// The processes that run a session for certain.
 fn certain(session: &SessionView) -> Vec<&HolderView> {
@@ -102,6 +103,21 @@ with_codex!(a_terminal_is_known_exactly_and_whether_it_works, akkd, {
     assert_eq!(holder(&idle).pid, terminal.pid());
 });
 
+with_codex!(a_terminal_in_which_nothing_was_said_holds_a_session_without_records, akkd, {
+    let terminal = akkd.codex.terminal(&[]).await;
+    let session = running(&akkd).await;
+    assert_eq!((holder(&session).pid, holder(&session).kind), (terminal.pid(), ProcessKind::Tui));
+    assert_eq!(session.capability, Capability::MetadataOnly, "{session:#?}");
+    assert!(session.capability_reason.is_some());
+    let watch = akkd.watch().await;
+    say(&terminal, "SAY Salutations").await;
+    terminal.shows("• Salutations").await;
+    watch.told(&session.session_id, SessionChange::TurnEnded).await;
+    let full = async || Some(akkd.listed(&session.session_id).await).filter(|s| s.capability == Capability::Full);
+    let full = wait_for("the session with its records", full).await;
+    assert_eq!(full.cwd.as_deref(), akkd.home.workspace().to_str());
+});
+
 with_codex!(a_terminal_through_the_script_of_npm_is_one_holder, akkd, {
     let terminal = akkd.codex.wrapped_terminal(&[]).await;
     say(&terminal, "SAY Salutations").await;
@@ -186,6 +202,27 @@ with_codex!(what_happens_to_a_session_is_told_as_it_happens, akkd, {
     assert!(certain(&after).is_empty(), "{after:#?}");
     let count = |change| watch.changes(&id).iter().filter(|(c, _)| *c == change).count();
     assert_eq!((count(New), count(TurnStarted), count(TurnEnded)), (1, 1, 1), "{:#?}", watch.changes(&id));
+});
+
+with_codex!(from_the_shell_what_happens_is_told_line_by_line, akkd, {
+    let mut watch = ctl::command(&akkd.home, &["sessions", "--watch", "--json"]).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    assert!(first.contains("\"live\""), "{first}");
+    let id = akkd.codex.session("SAY hello").await;
+    let mut told = Vec::new();
+    while !told.contains(&SessionChange::TurnEnded) {
+        let line = lines.next_line().await.unwrap().unwrap();
+        match serde_json::from_str(&line).unwrap() {
+            SessionItem::Session { change, session, .. } => {
+                assert_eq!(session.session_id, id);
+                told.push(change);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(told.contains(&SessionChange::New) && told.contains(&SessionChange::TurnStarted), "{told:?}");
+    watch.kill().await.unwrap();
 });
 
 with_codex!(a_killed_terminal_is_told_as_gone, akkd, {

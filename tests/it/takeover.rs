@@ -13,6 +13,8 @@ use akk_tests::daemon::params;
 use akk_tests::native::wanted;
 use akk_tests::terminal::Terminal;
 use akk_tests::{Native, processes, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::path::PathBuf;
 
 const TERMINATE: Strategy = Strategy::TerminateThenResume;
@@ -89,8 +91,13 @@ with_codex!(a_session_that_nobody_runs_is_resumed, akkd, {
     assert_eq!((c.status, c.executor.transport), (Status::Idle, Transport::Codex));
     goes_on(&akkd, &answer).await;
 
-    // It has its conversation now.
-    blocked(&akkd.takeover(params).await, BlockReason::AlreadyAdopted);
+    // It has its conversation now, and when that is closed, another one can have it.
+    blocked(&akkd.takeover(params.clone()).await, BlockReason::AlreadyAdopted);
+    akkd.close(&answer.conversation.unwrap().conversation_id).await;
+    let again = akkd.takeover(params).await.conversation.unwrap().conversation_id;
+    akkd.send(&again, "SAY Swordfish again.").await;
+    assert_eq!(akkd.wait_need(&again, Need::Done).await.message.unwrap().body, "Swordfish again.");
+    assert!(akkd.codex.model.prompts("Swordfish again.")[0].knows("It was swordfish."));
 });
 
 with_codex!(a_session_in_a_terminal_is_not_resumed_beside_it, akkd, {
@@ -208,6 +215,24 @@ with_codex!(a_running_turn_is_not_ended_unless_that_is_wanted, akkd, {
     assert!(processes::lives(terminal.pid()));
     let planned = akkd.plan(&id, TERMINATE).await;
     let done = akkd.takeover(TakeoverParams { even_if_working: true, ..confirmed(&planned) }).await;
+    assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
+    terminal.ended().await;
+    goes_on(&akkd, &done).await;
+});
+
+with_codex!(a_process_that_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd, {
+    let (mut terminal, id) = terminal(&akkd).await;
+    let signal = |s| kill(Pid::from_raw(terminal.pid() as i32), s).unwrap();
+    signal(Signal::SIGSTOP);
+    let planned = akkd.plan(&id, TERMINATE).await;
+    let still = akkd.takeover(TakeoverParams { wait_ms: Some(200), ..confirmed(&planned) }).await;
+    assert_eq!((still.status, still.reason), (TakeoverStatus::Blocked, Some(BlockReason::TargetStillActive)));
+    assert!(still.side_effects_executed && still.steps.iter().any(|s| s.step == "signalled"), "{still:#?}");
+    assert!(processes::lives(terminal.pid()));
+    assert_eq!(akkd.conversations().await, 0);
+
+    let planned = akkd.plan(&id, TERMINATE).await;
+    let done = akkd.takeover(TakeoverParams { kill: true, wait_ms: Some(200), ..confirmed(&planned) }).await;
     assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
     terminal.ended().await;
     goes_on(&akkd, &done).await;
@@ -394,6 +419,44 @@ with_codex!(a_cancelled_turn_in_the_shared_daemon_leaves_the_terminal_to_the_per
     akkd.close(&conversation).await;
     say(&terminal, "SAY and now").await;
     terminal.shows("• and now").await;
+});
+
+with_codex!(what_the_agent_in_the_shared_daemon_asks_for_the_person_can_allow, akkd, {
+    let _daemon = akkd.codex.shared_daemon().await;
+    let (terminal, id) = shared(&akkd).await;
+    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    akkd.send(&conversation, "ESCALATE touch made;;SAY it is made").await;
+    terminal.shows("Would you like to run the following command?").await;
+    assert_eq!(akkd.get(&conversation).await.status, Status::WaitingForAgent);
+    terminal.keys("y");
+    assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "it is made");
+    assert!(akkd.home.workspace().join("made").exists());
+    let did = serde_json::to_string(&crate::delegate::activity(&akkd, &conversation).await).unwrap();
+    assert!(did.contains("approval asked for"), "{did}");
+});
+
+with_codex!(a_shared_daemon_that_is_killed_in_a_turn_is_told_and_nothing_is_sent_twice, akkd, {
+    let daemon = akkd.codex.shared_daemon().await;
+    let (terminal, id) = shared(&akkd).await;
+    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    akkd.send(&conversation, "HOLD for ever").await;
+    akkd.codex.model.prompted("HOLD for ever").await;
+    daemon.kill9().await;
+    drop(terminal);
+    let stalled = akkd.wait_need(&conversation, Need::Stalled).await.conversation.unwrap();
+    assert!(stalled.stalled_reason.is_some());
+    akkd.send(&conversation, "SAY into the void").await;
+    let told = akkd.wait_need(&conversation, Need::Stalled).await.conversation.unwrap();
+    assert!(told.stalled_reason.as_ref().unwrap().contains("codex resume"), "{told:#?}");
+
+    let _daemon = akkd.codex.shared_daemon().await;
+    let terminal = akkd.codex.shared_terminal(&["resume", &id]).await;
+    terminal.shows("• Noted.").await;
+    akkd.send(&conversation, "SAY here I am").await;
+    assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "here I am");
+    terminal.shows("• here I am").await;
+    assert_eq!(akkd.codex.model.prompts("HOLD for ever").len(), 1);
+    assert!(akkd.codex.model.prompts("SAY into the void").is_empty());
 });
 
 with_codex!(a_model_that_is_refused_in_the_shared_daemon_is_asked_for, akkd, {

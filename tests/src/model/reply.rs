@@ -27,6 +27,11 @@ pub(super) fn play(stream: &TcpStream, body: &Value, step: &Step) -> std::io::Re
     let item = match &step.act {
         Act::Say(text) => message(text),
         Act::Run(command) => run(body, command),
+        Act::Escalate(command) => {
+            let why = "the story asks for it";
+            let wish = json!({"cmd": command, "sandbox_permissions": "require_escalated", "justification": why});
+            call("exec_command", &wish)
+        }
         Act::Spawn(prompt) => spawn(prompt),
         Act::Patch { file, text } => patch(body, file, text),
         Act::Fail(why) => {
