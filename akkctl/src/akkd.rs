@@ -7,6 +7,7 @@ use crate::start;
 use akk_proto::RequestId;
 use akk_proto::api::{Empty, StreamItem, SubscribeParams};
 use akk_proto::error::ErrorKind;
+use akk_proto::session::WatchParams;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -74,9 +75,20 @@ impl<'a> Akkd<'a> {
     /// # Errors
     /// As [`Self::call`].
     pub(crate) fn follow(&self, params: SubscribeParams) -> Result<Follow<'a>> {
-        let mut follow = Follow { surroundings: self.surroundings, params, subscription: None, fruitless: false };
-        follow.subscribed()?;
-        Ok(follow)
+        let mut stream = Stream::new(self.surroundings, "events.subscribe");
+        stream.subscribed(&params)?;
+        Ok(Follow { stream, params })
+    }
+
+    /// What happens to native sessions, across restarts of akkd: each connection begins with an item that says `live`,
+    /// and what happened between two connections is not told.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) fn watch_sessions(&self, params: WatchParams) -> Result<SessionStream<'a>> {
+        let mut stream = Stream::new(self.surroundings, "sessions.watch");
+        stream.subscribed(&params)?;
+        Ok(SessionStream { stream, params })
     }
 
     /// Connects again when akkd stopped or died in the middle of a wait; lets a stopping one end first.
@@ -103,11 +115,8 @@ impl<'a> Akkd<'a> {
 /// A stream of events that goes on where it stood when the connection breaks.
 #[derive(Debug)]
 pub(crate) struct Follow<'a> {
-    surroundings: &'a Surroundings,
+    stream: Stream<'a>,
     params: SubscribeParams,
-    subscription: Option<Subscription>,
-    /// The last connection broke, and the present one has not brought anything yet.
-    fruitless: bool,
 }
 
 impl Follow<'_> {
@@ -117,18 +126,57 @@ impl Follow<'_> {
     /// When akkd cannot be reached again, or ends two subscriptions in a row without an item; [`Error::Silent`] when
     /// the time is over.
     pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Result<(Answer, StreamItem)> {
+        let answer = self.stream.next(&self.params, deadline)?;
+        let item: StreamItem = answer.read()?;
+        self.params.since = Some(match &item {
+            StreamItem::Event(e) => e.cursor,
+            StreamItem::Live { cursor } => *cursor,
+            StreamItem::Gap { to, .. } => *to,
+        });
+        Ok((answer, item))
+    }
+}
+
+/// What happens to native sessions.
+#[derive(Debug)]
+pub(crate) struct SessionStream<'a> {
+    stream: Stream<'a>,
+    params: WatchParams,
+}
+
+impl SessionStream<'_> {
+    /// The next item, as it came. Waits for ever.
+    ///
+    /// # Errors
+    /// As [`Follow::next`].
+    pub(crate) fn next(&mut self) -> Result<Answer> {
+        self.stream.next(&self.params, None)
+    }
+}
+
+/// A subscription that is made again when its connection breaks.
+#[derive(Debug)]
+struct Stream<'a> {
+    surroundings: &'a Surroundings,
+    method: &'static str,
+    subscription: Option<Subscription>,
+    /// The last connection broke, and the present one has not brought anything yet.
+    fruitless: bool,
+}
+
+impl<'a> Stream<'a> {
+    fn new(surroundings: &'a Surroundings, method: &'static str) -> Self {
+        Self { surroundings, method, subscription: None, fruitless: false }
+    }
+
+    /// The next item. A subscription that has to be made again is made with these parameters.
+    fn next(&mut self, params: &impl Serialize, deadline: Option<Instant>) -> Result<Answer> {
         loop {
             let patience = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            match self.subscribed()?.next(patience) {
+            match self.subscribed(params)?.next(patience) {
                 Ok(answer) => {
-                    let item: StreamItem = answer.read()?;
-                    self.params.since = Some(match &item {
-                        StreamItem::Event(e) => e.cursor,
-                        StreamItem::Live { cursor } => *cursor,
-                        StreamItem::Gap { to, .. } => *to,
-                    });
                     self.fruitless = false;
-                    return Ok((answer, item));
+                    return Ok(answer);
                 }
                 Err(e) if e.is_broken_connection() && !self.fruitless => {
                     self.subscription = None;
@@ -139,7 +187,7 @@ impl Follow<'_> {
         }
     }
 
-    fn subscribed(&mut self) -> Result<&mut Subscription> {
+    fn subscribed(&mut self, params: &impl Serialize) -> Result<&mut Subscription> {
         let subscription = if let Some(subscription) = self.subscription.take() {
             subscription
         } else {
@@ -148,7 +196,7 @@ impl Follow<'_> {
             } else {
                 start::connect_or_start(self.surroundings)?
             };
-            client.subscribe("events.subscribe", &self.params)?
+            client.subscribe(self.method, params)?
         };
         Ok(self.subscription.insert(subscription))
     }

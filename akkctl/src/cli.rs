@@ -1,5 +1,7 @@
 //! The command line. One definition feeds the parser, the help and the completions.
 
+mod sessions;
+
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Status};
 use akk_proto::message::MessageType;
 use akk_proto::{ConversationId, TurnId};
@@ -7,6 +9,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::path::PathBuf;
+
+pub(crate) use sessions::{Sessions, Takeover};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -18,7 +22,7 @@ const STYLES: Styles = Styles::styled()
 /// akkctl talks to akkd and starts it when none runs. A conversation ID may be shortened to a unique prefix or suffix
 /// (the eight digits at its end usually do), may be `@last`, and may be left out where exactly one conversation is open.
 ///
-/// Exit codes: 0 ok, 1 failed, 2 usage, 3 needs someone (wait), 4 not found, 5 refused by a rule, 6 akkd not reachable, 7 timed out.
+/// Exit codes: 0 ok, 1 failed, 2 usage, 3 needs someone (wait, takeover), 4 not found, 5 refused by a rule, 6 akkd not reachable, 7 timed out.
 #[derive(Debug, Parser)]
 #[command(name = "akkctl", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -62,6 +66,12 @@ pub(crate) enum Command {
     Search(Search),
     /// Print events as they happen
     Events(Events),
+    /// List native sessions: those that you started yourself, in a terminal or an editor
+    Sessions(Sessions),
+    /// Make a native session a conversation, or say what stands against it
+    ///
+    /// Without --create nothing happens: the answer explains what is possible, and names the command that does it.
+    Takeover(Box<Takeover>),
     /// Show what waits for the orchestrator
     Deliveries(Deliveries),
     /// Start, stop and look at akkd

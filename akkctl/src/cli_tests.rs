@@ -172,9 +172,62 @@ fn json_stands_before_and_after_the_command() {
 }
 
 #[test]
+fn sessions_are_asked_for_in_one_way_at_a_time() {
+    let s = parsed!(Sessions, "sessions", "--all", "fix", "the parser", "--cwd", ".", "--archived", "--sub-agents");
+    assert_eq!((s.words.join(" ").as_str(), s.all, s.archived, s.sub_agents), ("fix the parser", true, true, true));
+    assert_eq!(s.cwd.as_deref(), Some(std::path::Path::new(".")));
+    assert!(parsed!(Sessions, "sessions", "--active", "-a", "codex").active);
+    assert!(parsed!(Sessions, "sessions", "--watch", "--sub-agents").watch);
+    assert_eq!(parsed!(Sessions, "sessions", "--limit", "5").limit, Some(5));
+    for conflict in [
+        &["--active", "--all"][..],
+        &["--active", "--watch"],
+        &["--watch", "words"],
+        &["--watch", "--cwd", "."],
+        &["--watch", "--limit", "5"],
+        &["--all", "--limit", "5"],
+        &["--capabilities", "--archived"],
+    ] {
+        let words: Vec<&str> = std::iter::once("sessions").chain(conflict.iter().copied()).collect();
+        assert_eq!(refused(&words), ErrorKind::ArgumentConflict, "{conflict:?}");
+    }
+    assert_eq!(refused(&["sessions", "--limit", "0"]), ErrorKind::ValueValidation);
+}
+
+#[test]
+fn a_takeover_names_a_session_and_perhaps_a_strategy() {
+    use akk_proto::session::Strategy;
+    let t = parsed!(Takeover, "takeover", "0a1b2c3d", "-s", "fork", "--fork-summary", "--done");
+    assert_eq!((t.wanted(), t.strategy, t.create), ("0a1b2c3d", Some(Strategy::Fork), false));
+    assert_eq!(t.fork_summary.as_deref(), Some("--done"));
+    let t = parsed!(Takeover, "takeover", "--session-id", "0a1b2c3d", "--create-conversation", "--plan-id", "p");
+    assert_eq!((t.wanted(), t.create, t.plan.as_deref()), ("0a1b2c3d", true, Some("p")));
+    assert_eq!(refused(&["takeover"]), ErrorKind::MissingRequiredArgument);
+    assert_eq!(refused(&["takeover", "a", "--session-id", "b"]), ErrorKind::ArgumentConflict);
+    assert_eq!(refused(&["takeover", "a", "--confirm", "1", "--expected-pid", "1"]), ErrorKind::ArgumentConflict);
+    assert_eq!(refused(&["takeover", "a", "--strategy", "steal"]), ErrorKind::InvalidValue);
+    for number in [
+        ["--confirm", "0"],
+        ["--confirm", "-5"],
+        ["--confirm", "codex"],
+        ["--expected-pid", "x"],
+        ["--wait-ms", "99"],
+        ["--max-messages", "0"],
+        ["--max-commands", "51"],
+        ["--max-text-length", "10001"],
+    ] {
+        assert_eq!(refused(&["takeover", "a", number[0], number[1]]), ErrorKind::ValueValidation, "{number:?}");
+    }
+}
+
+#[test]
 fn the_help_fits_a_terminal() {
     let mut command = Cli::command().term_width(100);
     insta::assert_snapshot!("help", command.render_help().to_string());
     let send = command.find_subcommand_mut("send").unwrap();
     insta::assert_snapshot!("help_send", send.render_help().to_string());
+    let sessions = command.find_subcommand_mut("sessions").unwrap();
+    insta::assert_snapshot!("help_sessions", sessions.render_help().to_string());
+    let takeover = command.find_subcommand_mut("takeover").unwrap();
+    insta::assert_snapshot!("help_takeover", takeover.render_help().to_string());
 }

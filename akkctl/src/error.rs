@@ -16,6 +16,10 @@ pub(crate) mod exit {
     pub(crate) const FAILED: u8 = 1;
     /// The command line is wrong.
     pub(crate) const USAGE: u8 = 2;
+    /// A person has to confirm or to write something first.
+    pub(crate) const NEEDS_SOMEONE: u8 = 3;
+    /// A rule stands against it.
+    pub(crate) const REFUSED: u8 = 5;
     /// akkd cannot be reached.
     pub(crate) const NOT_REACHABLE: u8 = 6;
     /// The time was over.

@@ -1,8 +1,10 @@
 //! akkctl as its users run it: the built program, against a stand-in for akkd.
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, in the functions around its stories too")]
 
-#[expect(unreachable_pub, dead_code, reason = "the unit tests use it too")]
+#[expect(unreachable_pub, reason = "the unit tests use it too")]
 mod fake;
+mod sessions;
+mod takeover;
 
 use assert_cmd::Command;
 use fake::{Fake, Play, info, refusal};
@@ -352,6 +354,7 @@ fn completions_know_the_commands() {
         let (code, out, _) = run(&mut home.akkctl(&["completions", shell]));
         assert_eq!(code, 0);
         assert!(out.contains("transcript") && out.contains("waiting_for_openclaw"), "{shell}");
+        assert!(out.contains("takeover") && out.contains("terminate_then_resume"), "{shell}");
     }
 }
 

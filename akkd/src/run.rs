@@ -9,6 +9,7 @@ use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
 use crate::lifecycle::{self, Activation, Listeners, Lock, Signals, Socket};
 use crate::sessions::Sessions;
+use crate::sessions::codex::CodexSessions;
 use crate::sessions::codex::app_server::{self, ThreadState};
 use crate::socket::rpc::{Callback, Control, StopAsked};
 use crate::socket::{self, Limits};
@@ -66,7 +67,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(|e| system("catch signals", &e))?;
     let (stop, stop_asked) = watch::channel(StopAsked::No);
 
-    let sessions = Sessions::new(Vec::new());
+    let sessions = Sessions::new(vec![Arc::new(codex_sessions(&config, &clock))]);
     let (timers, idle_queue) = IdleTimers::new(clock.clone());
     let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
     let executors = Executors::new(Context {
@@ -210,6 +211,13 @@ fn system(what: &str, error: &std::io::Error) -> Failure {
         format!("akkd cannot {what}: {error}"),
         "Look at limits of the system such as open files.",
     )
+}
+
+/// Codex's sessions in the homes that are configured now: what the file says of homes later counts from the next start.
+fn codex_sessions(config: &ConfigSource, clock: &Clock) -> CodexSessions {
+    let current = config.current();
+    let path = config.surroundings().env.get("PATH").map(Into::into);
+    CodexSessions::new(current.codex_homes.clone(), current.codex_command.clone(), path, clock.clone())
 }
 
 fn akkctl_path(config: &ConfigSource) -> Arc<str> {

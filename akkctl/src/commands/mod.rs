@@ -8,6 +8,8 @@ mod deliveries;
 mod demo;
 mod follow;
 mod input;
+mod sessions;
+mod takeover;
 mod wait;
 
 use crate::akkd::Akkd;
@@ -71,6 +73,8 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::Delete(args) => ask::delete(&args, &context),
         Command::Search(args) => ask::search(&args, &context),
         Command::Events(args) => follow::events(args, &context),
+        Command::Sessions(args) => sessions::run(&args, &context),
+        Command::Takeover(args) => takeover::run(*args, &context),
         Command::Deliveries(args) => deliveries::run(args, &context),
         Command::Daemon { command } => daemon::run(command, &context),
         Command::Callback(args) => callback::run(args, &context),

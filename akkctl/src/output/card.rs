@@ -7,6 +7,7 @@ use super::{View, words};
 use akk_proto::api::GetAnswer;
 use akk_proto::conversation::{BudgetLevel, ConversationView, Status};
 use akk_proto::delivery::DeliveryView;
+use akk_proto::session::{AttachmentView, ForkView};
 use std::fmt::Write as _;
 
 const NAME: usize = 11;
@@ -18,7 +19,7 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     let mut out = format!(
         "{}  {} {}\n",
         view.paint(BOLD, c.conversation_id.as_str()),
-        view.paint(ball.style().bold(), &words::status_sentence(c.status, c.needs, &one_line(&c.agent))),
+        view.paint(ball.style().bold(), &status(c)),
         view.paint(DIM, &format!("({})", c.status)),
     );
     let mut field = |name: &str, text: &str| {
@@ -46,6 +47,12 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     }
     field("agent", &agent(c));
     field("workspace", &one_line(&c.workspace));
+    if let Some(taken) = &c.native_session_takeover {
+        adopted(taken, view, &mut field);
+    }
+    if let Some(fork) = &c.fork_context_takeover {
+        forked(fork, view, &mut field);
+    }
     field("turn", &turn(c, view));
     field("rounds", &rounds(c));
     if !c.queued.is_empty() {
@@ -72,6 +79,65 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     out
 }
 
+fn status(c: &ConversationView) -> String {
+    let came_from_a_session = c.native_session_takeover.is_some() || c.fork_context_takeover.is_some();
+    if came_from_a_session && c.status == Status::Idle && c.turn.is_none() {
+        return "ready; nothing was sent yet".to_owned();
+    }
+    words::status_sentence(c.status, c.needs, &one_line(&c.agent))
+}
+
+/// Which session it goes on with, and how it came by it.
+fn adopted(taken: &AttachmentView, view: &View, field: &mut impl FnMut(&str, &str)) {
+    let a = &taken.attachment;
+    field("session", &native(&a.agent, &a.session_id, a.title.as_deref()));
+    field("taken over", &format!("{} by {}", view.ago(a.attached_at), a.strategy));
+    let mut name = "evidence";
+    for sentence in &a.evidence {
+        field(name, &one_line(sentence));
+        name = "";
+    }
+    if a.cwd_only_confirmed {
+        field(name, "its directory only; the user confirmed the process");
+    }
+    let mut own: Vec<String> = Vec::new();
+    own.extend(a.model.as_deref().map(|m| format!("model {}", one_line(m))));
+    own.extend(a.sandbox.as_deref().map(|s| format!("sandbox {}", one_line(s))));
+    if !own.is_empty() {
+        field("its own", &own.join(", "));
+    }
+    if let Some(socket) = &a.control_socket {
+        field("joined at", &view.path(socket));
+    }
+    let told = if taken.needs_bootstrap {
+        "needed: the next prompt carries akkd's rules, once"
+    } else {
+        "done: the session knows akkd's rules"
+    };
+    field("bootstrap", told);
+}
+
+/// Which session it began with a summary of.
+fn forked(fork: &ForkView, view: &View, field: &mut impl FnMut(&str, &str)) {
+    let f = &fork.origin;
+    field(
+        "forked",
+        &format!("{}, from {}", view.ago(f.forked_at), native(&f.agent, &f.session_id, f.title.as_deref())),
+    );
+    field("summary", &one_line(&f.summary));
+    let told = if fork.needs_bootstrap {
+        "needed: the next prompt carries the summary, once"
+    } else {
+        "done: the session has the summary"
+    };
+    field("bootstrap", told);
+}
+
+fn native(agent: &str, session_id: &str, title: Option<&str>) -> String {
+    let title = title.map(|t| format!(": {}", one_line(t))).unwrap_or_default();
+    format!("{} {}{title}", one_line(agent), one_line(session_id))
+}
+
 /// The commands that a person would type next.
 pub(crate) fn next_steps(c: &ConversationView, view: &View) -> String {
     let steps = steps(c);
@@ -96,6 +162,10 @@ fn steps(c: &ConversationView) -> Vec<(String, &'static str)> {
         Status::Created | Status::Running | Status::WaitingForAgent => vec![wait, follow, cancel],
         Status::WaitingForOpenclaw => {
             vec![result, step("send", "\"your answer\"", "answer it"), close]
+        }
+        // It came from a native session, and nothing was sent yet.
+        Status::Idle if c.turn.is_none() => {
+            vec![step("send", "\"what to do next\"", "the first message of yours"), close]
         }
         Status::Idle => vec![result, step("send", "\"what to do next\"", "go on in the same session"), close],
         Status::Cancelling => vec![wait],
@@ -208,6 +278,52 @@ mod tests {
     #[test]
     fn a_stalled_one_says_why_and_what_is_undelivered() {
         insta::assert_snapshot!(card(&samples::stalled(), &samples::view()));
+    }
+
+    #[test]
+    fn an_adopted_session_says_where_it_came_from_and_what_its_next_prompt_carries() {
+        use crate::output::samples::sessions as native;
+        let mut answer = samples::get();
+        answer.events.clear();
+        answer.conversation = native::adopted_conversation();
+        let mut text = card(&answer, &samples::view());
+        let mut used = native::adopted_conversation();
+        let taken = used.native_session_takeover.as_mut().unwrap();
+        taken.needs_bootstrap = false;
+        taken.attachment.cwd_only_confirmed = true;
+        taken.attachment.evidence.clear();
+        taken.attachment.control_socket = Some("/home/u/.codex/app-server-control/app-server-control.sock".into());
+        used.turn = samples::conversation().turn;
+        used.status = Status::WaitingForAgent;
+        answer.conversation = used;
+        text.push_str(&card(&answer, &samples::view()));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_fork_says_what_was_carried_over() {
+        use crate::output::samples::sessions as native;
+        let mut answer = samples::get();
+        answer.events.clear();
+        answer.conversation = native::forked_conversation();
+        let mut text = card(&answer, &samples::view());
+        answer.conversation.fork_context_takeover.as_mut().unwrap().needs_bootstrap = false;
+        text.push_str(&card(&answer, &samples::view()));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_an_adopted_session_is_called_cannot_command_the_terminal() {
+        use crate::output::samples::sessions as native;
+        let mut answer = samples::get();
+        let view = samples::view();
+        let mut text = String::new();
+        for conversation in [native::adopted_conversation(), native::forked_conversation()] {
+            answer.conversation = samples::spoilt(&conversation);
+            text.push_str(&card(&answer, &view));
+        }
+        assert!(text.contains('␛'), "the poison is in it");
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 
     #[test]

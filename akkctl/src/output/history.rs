@@ -57,6 +57,15 @@ pub(crate) fn trace(events: &[EventRecord], view: &View) -> String {
                     out.push_str(&indented(&one_line(entry), 10));
                 }
             }
+            EventBody::NativeSessionAttached(a) => {
+                for evidence in &a.evidence {
+                    out.push_str(&view.paint(DIM, &indented(&one_line(evidence), 10)));
+                }
+                for step in &a.steps {
+                    out.push_str(&indented(&one_line(&format!("{} {}", step.step, step.detail)), 10));
+                }
+            }
+            EventBody::NativeSessionForked(f) => out.push_str(&view.paint(DIM, &indented(&f.summary, 10))),
             EventBody::TurnEnded(end) => {
                 if end.thoughts > 0 {
                     let _ = writeln!(out, "          {} pieces of private thinking, not kept", end.thoughts);

@@ -1,5 +1,7 @@
 //! Fixed data for the snapshots of views: one moment, one terminal, one conversation in several states.
 
+pub(crate) mod sessions;
+
 use super::View;
 use akk_proto::api::{DaemonInfo, GetAnswer, ListAnswer, ResultAnswer, SearchAnswer, SearchHit};
 use akk_proto::conversation::*;
@@ -518,6 +520,10 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
         (0, EventBody::ModelSelected { model: "gpt-5".into() }),
         (1, EventBody::LateCallback(recorded(9, Origin::Callback))),
         (1, EventBody::DuplicateCallback { message_id: message_id(9) }),
+        (0, EventBody::NativeSessionAttached(Box::new(sessions::attachment()))),
+        (0, EventBody::NativeSessionForked(Box::new(sessions::fork_origin()))),
+        (0, EventBody::NativeSessionBootstrapped),
+        (0, EventBody::ForkSessionBootstrapped),
         (
             0,
             EventBody::DeliveryAttempt {
@@ -540,6 +546,11 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
 
 /// Puts control characters into every text that an agent or a user may have written.
 pub(crate) fn poison(record: &mut EventRecord) {
+    *record = spoilt(record);
+}
+
+/// The same with control characters in every text that an agent or a user may have written.
+pub(crate) fn spoilt<T: serde::Serialize + serde::de::DeserializeOwned>(of: &T) -> T {
     fn spoil(value: &mut serde_json::Value) {
         match value {
             serde_json::Value::String(s) if s.contains([' ', '.', '/']) => {
@@ -547,12 +558,15 @@ pub(crate) fn poison(record: &mut EventRecord) {
             }
             serde_json::Value::Array(items) => items.iter_mut().for_each(spoil),
             serde_json::Value::Object(fields) => {
-                fields.iter_mut().filter(|(name, _)| *name != "ts").for_each(|(_, v)| spoil(v));
+                fields
+                    .iter_mut()
+                    .filter(|(name, _)| *name != "ts" && !name.ends_with("_at"))
+                    .for_each(|(_, v)| spoil(v));
             }
             _ => {}
         }
     }
-    let mut json = serde_json::to_value(&*record).unwrap();
+    let mut json = serde_json::to_value(of).unwrap();
     spoil(&mut json);
-    *record = serde_json::from_value(json).unwrap();
+    serde_json::from_value(json).unwrap()
 }

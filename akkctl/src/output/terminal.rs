@@ -1,5 +1,6 @@
 //! The terminal: whether it is one, how wide it is, what time it shows, and how text gets there.
 
+use super::text::one_line;
 use crate::error::{Error, Result};
 use akk_proto::Timestamp;
 use anstyle::{AnsiColor, Style};
@@ -31,6 +32,8 @@ pub(crate) struct View {
     pub(crate) now: Timestamp,
     /// Read only when a time of day is shown: it costs a file.
     zone: OnceCell<TimeZone>,
+    /// The reader's home directory.
+    home: Option<String>,
 }
 
 impl View {
@@ -60,6 +63,7 @@ impl View {
             colour: choice != anstream::ColorChoice::Never,
             now: jiff::Timestamp::now().into(),
             zone: OnceCell::new(),
+            home: std::env::home_dir().and_then(|h| h.into_os_string().into_string().ok()),
         }
     }
 
@@ -68,15 +72,23 @@ impl View {
         Self { now: jiff::Timestamp::now().into(), ..self.clone() }
     }
 
-    /// A fixed view: 80 columns, no colours, UTC.
+    /// A fixed view: 80 columns, no colours, UTC, at home in `/home/u`.
     #[cfg(test)]
     pub(crate) fn fixed(now: Timestamp) -> Self {
-        Self { width: Some(80), colour: false, now, zone: OnceCell::from(TimeZone::UTC) }
+        let (zone, home) = (OnceCell::from(TimeZone::UTC), Some("/home/u".to_owned()));
+        Self { width: Some(80), colour: false, now, zone, home }
     }
 
     /// `text` in this style, where colours are wanted.
     pub(crate) fn paint(&self, style: Style, text: &str) -> String {
         if self.colour && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// A path on one line, with `~` for the reader's home.
+    pub(crate) fn path(&self, path: &str) -> String {
+        let home = self.home.as_deref().map(|h| h.trim_end_matches('/')).filter(|h| !h.is_empty());
+        let below = home.and_then(|h| path.strip_prefix(h)).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        below.map_or_else(|| one_line(path), |rest| one_line(&format!("~{rest}")))
     }
 
     /// A time in the zone of the reader.
@@ -101,4 +113,18 @@ pub(crate) fn print(text: &str) -> Result<()> {
         io::ErrorKind::BrokenPipe => Error::ReaderLeft,
         _ => Error::Output(e),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_below_the_home_begins_with_a_tilde() {
+        let view = View::fixed(Timestamp(0));
+        let shown = ["/home/u", "/home/u/a b", "/home/ulf", "/srv/\u{1b}x", "~/x"].map(|p| view.path(p));
+        assert_eq!(shown, ["~", "~/a b", "/home/ulf", "/srv/␛x", "~/x"]);
+        let homeless = View { home: Some("/".to_owned()), ..view };
+        assert_eq!(homeless.path("/srv"), "/srv");
+    }
 }

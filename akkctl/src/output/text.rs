@@ -87,6 +87,51 @@ pub(crate) fn padded(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(missing))
 }
 
+/// As [`cut`], with the end of the text kept: what tells two paths apart.
+pub(crate) fn cut_front(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut used = 0;
+    let mut begin = text.len();
+    for (at, c) in text.char_indices().rev() {
+        used += c.width().unwrap_or(0);
+        if used >= columns {
+            break;
+        }
+        begin = at;
+    }
+    Cow::Owned(format!("…{}", &text[begin..]))
+}
+
+/// `text` on lines of at most `columns` columns, moved to the right; longer words are left whole. Its last line ends
+/// with a newline; nothing where there are no words.
+pub(crate) fn wrapped(text: &str, columns: Option<usize>, indent: usize) -> String {
+    let left = columns.map_or(usize::MAX, |c| c.saturating_sub(indent));
+    let indent = " ".repeat(indent);
+    let mut out = String::new();
+    let mut used = 0;
+    for word in one_line(text).split(' ').filter(|w| !w.is_empty()) {
+        let columns = width(word);
+        if used > 0 && used + 1 + columns > left {
+            out.push('\n');
+            used = 0;
+        }
+        if used == 0 {
+            out.push_str(&indent);
+        } else {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += columns;
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
 /// `text` with every line moved to the right; its last line ends with a newline.
 pub(crate) fn indented(text: &str, by: usize) -> String {
     let indent = " ".repeat(by);
@@ -154,6 +199,21 @@ mod tests {
         assert_eq!(cut("日本語日本語", 7), "日本語…");
         assert_eq!(width(&cut("日本語日本語", 6)), 5);
         assert_eq!(cut("éééééé", 6), "éééééé");
+    }
+
+    #[test]
+    fn the_end_of_a_path_is_kept() {
+        assert_eq!(cut_front("~/a/b", 5), "~/a/b");
+        assert_eq!(cut_front("~/work/project", 9), "…/project");
+        assert_eq!(width(&cut_front("/日本語/日本語", 8)), 8);
+    }
+
+    #[test]
+    fn a_paragraph_is_broken_between_words() {
+        assert_eq!(wrapped("one two  three\nfour", Some(11), 2), "  one two\n  three\n  four\n");
+        assert_eq!(wrapped("a/very/long/word that stays", Some(8), 0), "a/very/long/word\nthat\nstays\n");
+        assert_eq!(wrapped("no terminal, no break", None, 4), "    no terminal, no break\n");
+        assert_eq!(wrapped(" \n", Some(8), 4), "");
     }
 
     #[test]

@@ -54,6 +54,8 @@ impl<'a> Transcript<'a> {
             | EventBody::ConversationClosed { .. }
             | EventBody::LimitsChanged { .. }
             | EventBody::ModelSelected { .. }
+            | EventBody::NativeSessionAttached(_)
+            | EventBody::NativeSessionForked(_)
             | EventBody::ExecutorReadopted { .. } => self.note(record),
             _ => return String::new(),
         };

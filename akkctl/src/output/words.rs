@@ -227,9 +227,13 @@ pub(crate) fn event(record: &EventRecord) -> String {
         EventBody::LateCallback(m) => format!("late report, changes nothing: {}", message(m)),
         EventBody::DuplicateCallback { .. } => "the agent repeated a report".to_owned(),
         EventBody::NativeSessionAttached(a) => {
-            format!("session {} taken over by {}", one_line(&a.session_id), a.strategy)
+            let session = format!("{} session {}", one_line(&a.agent), one_line(&a.session_id));
+            because(&format!("taken over by {}: {session}", a.strategy), a.title.as_deref().unwrap_or_default())
         }
-        EventBody::NativeSessionForked(f) => format!("forked from session {}", one_line(&f.session_id)),
+        EventBody::NativeSessionForked(f) => {
+            let session = format!("{} session {}", one_line(&f.agent), one_line(&f.session_id));
+            because(&format!("begun with a summary of {session}"), f.title.as_deref().unwrap_or_default())
+        }
         EventBody::NativeSessionBootstrapped => "the session has taken its first prompt from akkd".to_owned(),
         EventBody::ForkSessionBootstrapped => "the new session has taken the summary".to_owned(),
         EventBody::DeliveryAttempt { attempt, error: None, .. } => format!("delivery attempt {attempt}"),
@@ -251,6 +255,7 @@ pub(crate) fn event_style(body: &EventBody) -> Style {
         | EventBody::DeliveryAttempt { error: Some(_), .. } => ALERT,
         EventBody::TurnEnded(t) if t.outcome != TurnOutcome::Completed => ALERT,
         EventBody::BudgetLevel { level } => level_style(*level),
+        EventBody::NativeSessionAttached(_) | EventBody::NativeSessionForked(_) => BUSY,
         EventBody::MessagesDropped { .. } | EventBody::CancelRequested { .. } | EventBody::RecoveryStarted { .. } => {
             WARN
         }

@@ -7,6 +7,7 @@ use crate::conversation::{Conversation, Origin};
 use crate::redact::cut;
 use akk_proto::TurnId;
 use akk_proto::message::Message;
+use akk_proto::session::Strategy;
 use std::fmt::Write as _;
 
 /// Messages of the history in a replay.
@@ -41,7 +42,11 @@ pub fn follow_up(facts: Facts<'_>, controls: &[Message], message: &Message) -> S
         facts.conversation.rounds_used, facts.conversation.settings.soft_limit
     );
     push_messages(&mut out, controls, message);
-    let _ = write!(out, "\nReport back as before, now for {}:\n\n{}", facts.turn_id, command(facts, EXAMPLE_DONE));
+    if is_joined(facts.conversation) {
+        out.push_str("\nReport back as before, with the final text of your turn.\n");
+    } else {
+        let _ = write!(out, "\nReport back as before, now for {}:\n\n{}", facts.turn_id, command(facts, EXAMPLE_DONE));
+    }
     out
 }
 
@@ -91,7 +96,13 @@ fn push_origin(out: &mut String, conversation: &Conversation) {
     }
 }
 
+/// Whether the agent runs in a process of the person's, which has no ticket to report with.
+fn is_joined(conversation: &Conversation) -> bool {
+    conversation.attachment().is_some_and(|a| a.strategy == Strategy::Attach)
+}
+
 const EXAMPLE_DONE: &str = r#"{"type":"done","body":"What changed: … How it was verified: … What remains: nothing."}"#;
+const EXAMPLE_QUESTION: &str = r#"{"type":"question","body":"Shall the old API stay? I recommend yes, because …"}"#;
 
 fn rules(facts: Facts<'_>) -> String {
     let c = facts.conversation;
@@ -100,8 +111,7 @@ fn rules(facts: Facts<'_>) -> String {
     format!(
         "You are {actor}, a coding agent that works on a task in {workspace} for an orchestrator called openclaw. The \
 orchestrator owns the product: requirements, scope, acceptance, trade-offs. You own the engineering: reading and \
-editing files, running commands, fixing tests. Nobody watches your terminal; what the orchestrator must know, you \
-report.
+editing files, running commands, fixing tests. {watched}; what the orchestrator must know, you report.
 
 # Rules
 
@@ -119,7 +129,33 @@ recommendation. After a `question` or `blocked`, end your turn: the answer comes
 
 # How to report back
 
-If you have a reporting tool of akk (report_progress, ask_question, report_blocked, report_done, report_error), use it. \
+{report}",
+        watched = if is_joined(c) { "The person may watch this session" } else { "Nobody watches your terminal" },
+        workspace = s.workspace,
+        used = c.rounds_used,
+        soft = s.soft_limit,
+        hard = s.hard_limit,
+        report = if is_joined(c) { by_final_text() } else { by_command(facts) },
+    )
+}
+
+/// For an agent that cannot reach akkd: the end of its turn is its report.
+fn by_final_text() -> String {
+    format!(
+        "You cannot reach the orchestrator from inside this session. What you say last in your turn is your report: a \
+plain text counts as `done`. To ask, or to report that you are blocked or that something failed for good, make that \
+last text exactly one JSON object and nothing else:
+
+    {EXAMPLE_QUESTION}
+
+The types are question, blocked, done, error.
+"
+    )
+}
+
+fn by_command(facts: Facts<'_>) -> String {
+    format!(
+        "If you have a reporting tool of akk (report_progress, ask_question, report_blocked, report_done, report_error), use it. \
 For example: report_done with body \"What changed: … How it was verified: … What remains: nothing.\"
 
 Otherwise run this command, with one shell-quoted JSON object:
@@ -132,12 +168,8 @@ or write the JSON to a file and give `--message-file FILE`. The types are questi
 The command prints `ok` when the message is safely recorded; if it fails, read what it says and try again. \
 If you cannot run it at all, end your turn with a final text that says what you would have reported.
 ",
-        workspace = s.workspace,
-        used = c.rounds_used,
-        soft = s.soft_limit,
-        hard = s.hard_limit,
         example = command(facts, EXAMPLE_DONE),
-        heredoc = heredoc(facts, r#"{"type":"question","body":"Shall the old API stay? I recommend yes, because …"}"#),
+        heredoc = heredoc(facts, EXAMPLE_QUESTION),
     )
 }
 

@@ -1,10 +1,11 @@
 //! What the tests of this crate begin with.
 
 use crate::conversation::Conversation;
-use crate::decide::{Decision, Given, begin};
+use crate::decide::{Beginning, Decision, Given, begin, begin_with};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
 use akk_proto::event::Created;
 use akk_proto::message::{Actor, Message, MessageType};
+use akk_proto::session::{ForkOrigin, NativeAttachment, Strategy};
 use akk_proto::{ConversationId, MessageId, Timestamp};
 use uuid::Uuid;
 
@@ -37,6 +38,39 @@ pub(crate) fn created() -> Created {
         native_session: None,
         stop_on_timeout: false,
     }
+}
+
+/// The native session that [`attached`] attaches and [`forked`] forks.
+pub(crate) const NATIVE: &str = "01a2044f-5141-7193-b8f9-0b2114e9434b";
+
+pub(crate) fn attached() -> Beginning {
+    Beginning::Attached(Box::new(NativeAttachment {
+        agent: "codex".into(),
+        session_id: NATIVE.into(),
+        home: "/home/dev/.codex".into(),
+        cwd: "/w".into(),
+        title: Some("the user's work".into()),
+        strategy: Strategy::SafeResume,
+        evidence: vec![],
+        model: Some("gpt-x".into()),
+        sandbox: Some("read-only".into()),
+        control_socket: None,
+        cwd_only_confirmed: false,
+        attached_at: Timestamp(0),
+        steps: vec![],
+    }))
+}
+
+pub(crate) fn forked() -> Beginning {
+    Beginning::Forked(Box::new(ForkOrigin {
+        agent: "codex".into(),
+        session_id: NATIVE.into(),
+        home: "/home/dev/.codex".into(),
+        cwd: "/w".into(),
+        title: None,
+        summary: "Goal: ship it.\nNext: write the tests.".into(),
+        forked_at: Timestamp(0),
+    }))
 }
 
 pub(crate) fn delegated(given: &Given) -> Decision {
@@ -76,6 +110,14 @@ impl Drive {
 
     pub(crate) fn with(created: Created) -> Self {
         let d = begin(created, "fix the tests", &given(1)).unwrap();
+        Self { state: d.state, events: d.events, effects: d.effects, said: d.said, step: 1 }
+    }
+
+    /// A conversation that begins with a native session.
+    pub(crate) fn from(beginning: &Beginning) -> Self {
+        let attached = matches!(beginning, Beginning::Attached(_));
+        let created = Created { native_session: attached.then(|| NATIVE.to_owned()), ..created() };
+        let d = begin_with(created, beginning, &given(1)).unwrap();
         Self { state: d.state, events: d.events, effects: d.effects, said: d.said, step: 1 }
     }
 

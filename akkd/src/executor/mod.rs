@@ -3,6 +3,7 @@
 mod acp;
 mod acpx;
 mod app_server;
+mod codex;
 mod context;
 mod durable;
 mod launch;

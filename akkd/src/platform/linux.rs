@@ -1,6 +1,7 @@
 //! Linux: `/proc`, pidfd, `fallocate`.
 
 use super::{ProcessEntry, ProcessIdentity};
+use akk_proto::Timestamp;
 use procfs::ProcError;
 use procfs::process::{Process, Stat, all_processes};
 use rustix::fs::FallocateFlags;
@@ -87,6 +88,19 @@ pub(super) fn pid_namespace() -> io::Result<u64> {
     Ok(*NAMESPACE.get_or_init(|| inode))
 }
 
+/// The wall time of a start, from the wall time of the boot: right to a second, until the clock is set.
+pub(super) fn started_at(started: u64) -> Option<Timestamp> {
+    static BOOTED: OnceLock<u64> = OnceLock::new();
+    let booted = if let Some(booted) = BOOTED.get() {
+        *booted
+    } else {
+        let booted = procfs::boot_time_secs().ok()?;
+        *BOOTED.get_or_init(|| booted)
+    };
+    let millis = booted.checked_mul(1000)?.checked_add(started.checked_mul(1000)? / procfs::ticks_per_second())?;
+    i64::try_from(millis).ok().map(Timestamp)
+}
+
 /// The process with this id; none where there is none.
 pub(super) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
     let Ok(pid) = i32::try_from(pid) else { return Ok(None) };
@@ -105,7 +119,7 @@ pub(super) fn entries() -> io::Result<Vec<ProcessEntry>> {
     Ok(entries)
 }
 
-fn entry_of(process: &Process) -> Result<ProcessEntry, ProcError> {
+pub(super) fn entry_of(process: &Process) -> Result<ProcessEntry, ProcError> {
     let uid = process.uid()?;
     let Stat { pid, ppid, pgrp, session, starttime, state, .. } = process.stat()?;
     Ok(ProcessEntry {
@@ -163,7 +177,7 @@ pub(super) fn punch_hole(file: &File, offset: u64, length: u64) -> io::Result<()
 }
 
 /// What was read of a process, or none where it has ended meanwhile.
-fn present<T>(read: Result<T, ProcError>) -> io::Result<Option<T>> {
+pub(super) fn present<T>(read: Result<T, ProcError>) -> io::Result<Option<T>> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(ProcError::NotFound(_)) => Ok(None),
@@ -175,7 +189,7 @@ fn present<T>(read: Result<T, ProcError>) -> io::Result<Option<T>> {
     }
 }
 
-fn io_error(error: ProcError) -> io::Error {
+pub(super) fn io_error(error: ProcError) -> io::Error {
     match error {
         ProcError::Io(error, _) => error,
         other => io::Error::other(other.to_string()),

@@ -5,6 +5,7 @@
 //! before a crash, and never recorded, cannot be found again by its standard input.
 
 use super::{ProcessEntry, ProcessIdentity};
+use akk_proto::Timestamp;
 use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
 use rustix::process::{Pid, Signal};
 use std::collections::HashMap;
@@ -95,6 +96,11 @@ pub(super) fn pid_namespace() -> io::Result<u64> {
     Ok(0)
 }
 
+/// The wall time of a start.
+pub(super) fn started_at(started: u64) -> Option<Timestamp> {
+    i64::try_from(started).ok()?.checked_mul(1000).map(Timestamp)
+}
+
 /// The process with this id; none where there is none.
 pub(super) fn entry(pid: u32) -> io::Result<Option<ProcessEntry>> {
     let pid = sysinfo::Pid::from_u32(pid);
@@ -114,7 +120,7 @@ fn refresh() -> ProcessRefreshKind {
     ProcessRefreshKind::nothing().with_user(UpdateKind::Always)
 }
 
-fn entry_of(process: &sysinfo::Process) -> ProcessEntry {
+pub(super) fn entry_of(process: &sysinfo::Process) -> ProcessEntry {
     ProcessEntry {
         pid: process.pid().as_u32(),
         parent: process.parent().map_or(0, sysinfo::Pid::as_u32),

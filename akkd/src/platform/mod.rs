@@ -7,6 +7,7 @@
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+pub mod programs;
 mod table;
 
 #[cfg(target_os = "linux")]
@@ -18,6 +19,7 @@ pub use rustix::process::Signal;
 pub use system::ExitWatch;
 pub use table::{LAUNCH_VARIABLE, ProcessEntry, ProcessTable, Relative};
 
+use akk_proto::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
@@ -57,6 +59,11 @@ impl ProcessIdentity {
             return Ok(false);
         }
         Ok(system::entry(self.pid)?.is_some_and(|e| self.is(&e) && !e.zombie))
+    }
+
+    /// When it was started, by wall time: right to a second. None when the system does not tell.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        system::started_at(self.started)
     }
 
     /// Whether `entry` of this boot's table is this process.

@@ -4,6 +4,9 @@
 //! Codex has.
 
 pub mod codex;
+mod page;
+
+pub use page::merge;
 
 use crate::platform::ProcessIdentity;
 use akk_proto::Timestamp;
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 /// The sessions of one agent. Every method but [`subscribe`](Self::subscribe) may read files and processes: call it
-/// where blocking is allowed.
+/// where blocking is allowed, on a thread that knows the tokio runtime.
 pub trait SessionProvider: Send + Sync + 'static {
     /// Its name: the agent's kind.
     fn agent(&self) -> &'static str;
@@ -54,6 +57,12 @@ pub trait SessionProvider: Send + Sync + 'static {
     /// # Errors
     /// `session_not_found`; `storage` when its records cannot be read at all.
     fn context(&self, session_id: &str, limits: ContextLimits) -> Result<ForkContext, Failure>;
+
+    /// Waits until every change is told, and says how many sessions there are then: what is subscribed to before this
+    /// was called misses nothing after it. A provider that tells of no changes has nothing to wait for.
+    fn watching(&self) -> u64 {
+        self.capabilities().sessions
+    }
 
     /// Changes from now on. Who lies too far behind is told `Lagged`: changes are missed then.
     fn subscribe(&self) -> broadcast::Receiver<Arc<SessionItem>>;

@@ -12,6 +12,7 @@ mod history;
 mod launches;
 mod messages;
 mod migrate;
+mod natives;
 mod outbox;
 mod plans;
 mod readers;

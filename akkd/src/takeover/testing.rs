@@ -186,6 +186,10 @@ impl SessionProvider for Scripted {
         self.context.lock().unwrap().clone()
     }
 
+    fn watching(&self) -> u64 {
+        1
+    }
+
     fn subscribe(&self) -> broadcast::Receiver<Arc<SessionItem>> {
         self.events.subscribe()
     }

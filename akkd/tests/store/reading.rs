@@ -134,6 +134,10 @@ async fn a_row_that_does_not_parse_harms_its_conversation_only() {
     assert_eq!(home.store.resolve("task-20260620T140525-00000002").await.unwrap(), task(2));
     let users = home.store.conversations_of_session("akk-codex-20260620140525-00000003").await.unwrap();
     assert_eq!(users.iter().map(|c| c.settings.conversation_id.clone()).collect::<Vec<_>>(), [task(3)]);
+    let names = [1, 2, 3, 4].map(|n| format!("akk-codex-20260620140525-0000000{n}"));
+    let users = home.store.users_of_sessions(names.clone().into()).await.unwrap();
+    assert_eq!(users.get(&names[2]), Some(&task(3)));
+    assert_eq!(users.len(), 2, "the first is torn, the fourth is of nobody: {users:?}");
 }
 
 #[tokio::test]

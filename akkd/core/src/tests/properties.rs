@@ -1,9 +1,9 @@
 //! Properties that hold on every path.
 
 use crate::apply;
-use crate::conversation::{Conversation, Phase};
-use crate::decide::{Input, Send, decide};
-use crate::testing::{created, executor, given, report};
+use crate::conversation::{Conversation, Origin, Phase};
+use crate::decide::{self, Beginning, Input, Send, decide};
+use crate::testing::{NATIVE, attached, created, executor, forked, given, report};
 use crate::{Effect, Ended, Event, ExecutorReport, How};
 use akk_proto::TurnId;
 use akk_proto::event::{EventBody, SessionEnsured, SessionReached};
@@ -71,9 +71,18 @@ struct Run {
 }
 
 fn begin() -> Run {
+    begin_with(&Beginning::Request("task".into()))
+}
+
+fn beginning() -> impl Strategy<Value = Beginning> {
+    prop_oneof![Just(Beginning::Request("task".into())), Just(attached()), Just(forked())]
+}
+
+fn begin_with(beginning: &Beginning) -> Run {
     let mut c = created();
     (c.soft_limit, c.hard_limit, c.idle_timeout_minutes) = (4, 6, 1);
-    let d = crate::decide::begin(c, "task", &given(0)).unwrap();
+    c.native_session = matches!(beginning, Beginning::Attached(_)).then(|| NATIVE.to_owned());
+    let d = decide::begin_with(c, beginning, &given(0)).unwrap();
     let mut run = Run { state: d.state, events: d.events, starts: vec![] };
     note_starts(&mut run, &d.effects);
     run
@@ -122,8 +131,8 @@ proptest! {
     /// Statuses, turns and queue fit together after every step, and the state rebuilt from the history, through what
     /// is stored, is the state.
     #[test]
-    fn every_path_keeps_the_invariants_and_replays(inputs in prop::collection::vec(input(), 0..60)) {
-        let mut run = begin();
+    fn every_path_keeps_the_invariants_and_replays(beginning in beginning(), inputs in prop::collection::vec(input(), 0..60)) {
+        let mut run = begin_with(&beginning);
         for (n, input) in inputs.iter().enumerate() {
             step(&mut run, n as u32 + 1, input)?;
         }
@@ -140,6 +149,10 @@ proptest! {
         unique.dedup();
         prop_assert_eq!(&unique, &run.starts);
         prop_assert_eq!(run.starts.len() as u32, run.state.turns);
+        // What the first prompt carries is told once, and not forgotten before.
+        let told = run.events.iter().filter(|e| matches!(e.body, EventBody::NativeSessionBootstrapped | EventBody::ForkSessionBootstrapped)).count();
+        prop_assert!(told <= 1);
+        prop_assert_eq!(told == 0 && run.state.origin.is_some(), run.state.origin.as_ref().is_some_and(Origin::needs_bootstrap));
     }
 
     /// The first outcome of a turn stands: its end, said again in any form, changes nothing.

@@ -83,7 +83,7 @@ pub(in crate::executor) fn sentence(what: &str, said: &str) -> String {
 }
 
 /// An authentication error or a rate limit: nothing that a fresh session would mend.
-fn not_let_in(error: &RpcError) -> bool {
+pub(in crate::executor) fn not_let_in(error: &RpcError) -> bool {
     if error.code == AUTH_REQUIRED {
         return true;
     }

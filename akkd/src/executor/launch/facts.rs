@@ -49,7 +49,11 @@ pub(in crate::executor) struct Reader {
 
 impl Reader {
     pub(super) fn new(transport: Transport) -> Self {
-        let source = if transport == Transport::Acp { Source::Agent } else { Source::Acpx };
+        let source = match transport {
+            Transport::Acp => Source::Agent,
+            Transport::Acpx => Source::Acpx,
+            Transport::Codex => Source::CodexExec,
+        };
         Self { stream: StreamReader::new(source), turn: None, told: 0, turns: 0 }
     }
 

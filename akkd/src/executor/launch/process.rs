@@ -147,6 +147,32 @@ impl AgentProcess {
         Ok(relatives.into_iter().map(|r| r.process).collect())
     }
 
+    /// Sends SIGINT to its group, as a terminal does for Ctrl-C: a wrapper and what it wraps both hear it. What left the
+    /// group, such as the tools of an agent, is the agent's to end.
+    ///
+    /// # Errors
+    /// The process table cannot be read.
+    pub(in crate::executor) fn interrupt(&mut self) -> io::Result<()> {
+        if !self.has_ended() && !platform::signal_group(&self.identity, Signal::INT)? {
+            platform::signal_process(&self.identity, Signal::INT)?;
+        }
+        self.go_on()
+    }
+
+    /// Sends SIGINT to what is left of the group of a process that ended, and waits for its end, `limit` at most.
+    ///
+    /// # Errors
+    /// The process table cannot be read.
+    pub(in crate::executor) async fn interrupt_rest(&mut self, limit: Duration) -> io::Result<()> {
+        let rest: Vec<_> = self.relatives().await?.into_iter().filter(|r| r.in_group).map(|r| r.process).collect();
+        for process in &rest {
+            platform::signal_process(process, Signal::INT)?;
+        }
+        // What takes longer is ended with the launch.
+        let _ = timeout(limit, join_all(rest.iter().map(wait_gone))).await;
+        Ok(())
+    }
+
     async fn relatives(&self) -> io::Result<Vec<Relative>> {
         Ok(ProcessTable::now().await?.belonging_to(&self.identity, self.launch.as_str()))
     }

@@ -1,7 +1,7 @@
 //! Settling what a former akkd left: which processes go on, which turns go on, and how the others ended.
 
 use super::Seat;
-use super::turn::{Break, OpenTurn};
+use super::turn::OpenTurn;
 use crate::executor::RecoveredTurn;
 use crate::executor::launch::facts::Reader;
 use crate::executor::launch::folder::LaunchFolder;
@@ -133,6 +133,11 @@ impl Seat {
                 let Err(stopped) = self.app_server_go_on(&mut open, turn.cancelling).await;
                 return self.conclude(open, stopped).await;
             }
+            if open.order.agent.transport == Transport::Codex {
+                open.begin(prompt, 0);
+                let Err(stopped) = self.codex_go_on(&mut open, false, turn.cancelling).await;
+                return self.conclude(open, stopped).await;
+            }
             let how = match prompt.fate {
                 PromptFate::Finishing => How::Uncertain {
                     reason: "akkd went down while it handed the prompt over, and the agent is gone".to_owned(),
@@ -157,10 +162,7 @@ impl Seat {
         let stopped = match open.order.agent.transport {
             Transport::Acp => self.acp_go_on(&mut open, cancelling).await,
             Transport::Acpx => self.acpx_go_on(&mut open, true, cancelling).await,
-            Transport::Codex => {
-                let reason = "the transport codex is not available in this version".to_owned();
-                Err(Break::ended(How::Failed { reason }))
-            }
+            Transport::Codex => self.codex_go_on(&mut open, true, cancelling).await,
         };
         let Err(stopped) = stopped;
         self.conclude(open, stopped).await;

@@ -204,6 +204,15 @@ impl Seat {
         }
     }
 
+    /// Takes in what was ordered while nothing could be heard; true when a cancel of the turn was asked for.
+    pub(in crate::executor) async fn cancelled_meanwhile(&mut self, open: &mut OpenTurn) -> Step<bool> {
+        let mut cancelled = false;
+        while let Ok(order) = self.inbox.try_recv() {
+            cancelled |= self.hear(open, order).await?;
+        }
+        Ok(cancelled)
+    }
+
     /// Takes an order in while a turn is open; true when a cancel of it was asked for.
     async fn hear(&mut self, open: &mut OpenTurn, order: Order) -> Step<bool> {
         match order {
@@ -348,7 +357,7 @@ impl Seat {
             Transport::Acp => self.acp_turn(&mut open).await,
             Transport::Acpx => self.acpx_turn(&mut open).await,
             Transport::Codex if open.order.is_attached_live() => self.app_server_turn(&mut open).await,
-            Transport::Codex => Err(Break::cannot_start("the transport codex is not available in this version")),
+            Transport::Codex => self.codex_turn(&mut open).await,
         };
         let Err(stopped) = stopped;
         self.conclude(open, stopped).await;

@@ -1,9 +1,10 @@
-//! What an agent says, line by line: a pure reader of the JSON-RPC that comes from an agent's stdout, or from
-//! `acpx --format json`.
+//! What an agent says, line by line: a pure reader of the JSON-RPC that comes from an agent's stdout or from
+//! `acpx --format json`, and of the events of `codex exec --json`.
 //!
 //! No input or output happens here. The reader's state can be stored at any line and gone on with after a restart,
 //! and it stays small whatever the agent writes.
 
+mod codex_exec;
 mod reader;
 mod refusal;
 mod requests;
@@ -15,5 +16,6 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use codex_exec::{CODEX_THREAD, CODEX_TURN};
 pub use reader::{ACPX_RECORD, MAX_LINE_BYTES, RpcError, Seen, Source, StreamReader};
 pub use refusal::{Refusal, refusal_in_error, refusal_in_text};

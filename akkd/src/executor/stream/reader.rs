@@ -42,6 +42,8 @@ pub enum Source {
     /// `acpx --format json … sessions watch`: every turn of a session as its owner recorded it. Only the turn of one
     /// prompt counts, and is told as by [`Acpx`](Self::Acpx).
     AcpxWatch,
+    /// `codex exec --json`: one session, one turn.
+    CodexExec,
 }
 
 /// What a line meant.
@@ -56,12 +58,13 @@ pub enum Seen {
     /// An answer to a request of ours.
     Response {
         /// Source `Agent`: the id that we gave, numbers as text. Source `Acpx`: the method that acpx had called, or
-        /// [`ACPX_RECORD`] for acpx' own error record, which ends its output.
+        /// [`ACPX_RECORD`] for acpx' own error record, which ends its output. Source `CodexExec`:
+        /// [`CODEX_THREAD`](super::CODEX_THREAD) or [`CODEX_TURN`](super::CODEX_TURN).
         id: String,
         /// What it says. A result of more than 512 KiB is cut to `stopReason`, `sessionId` and `usage`.
         outcome: Result<Value, RpcError>,
     },
-    /// A request of the agent that needs an answer. Never from source `Acpx`: acpx answers.
+    /// A request of the agent that needs an answer. Only from source `Agent`: acpx and `codex exec` answer themselves.
     Request {
         /// Its id, to be sent back as it is.
         id: Value,
@@ -71,7 +74,7 @@ pub enum Seen {
         /// `session/request_permission` needs.
         params: Value,
     },
-    /// acpx hands the prompt to the agent. Only from source `Acpx`.
+    /// acpx hands the prompt to the agent, or `codex exec` began the turn with it.
     PromptSent,
     /// Something odd, or a warning of the agent; redacted, 400 characters at most, 20 in a turn at most.
     Notice(String),
@@ -103,8 +106,8 @@ pub struct StreamReader {
     /// History is being told again: nothing counts.
     replaying: bool,
     /// The session whose text counts; none means any.
-    session: Option<String>,
-    turn: Turn,
+    pub(super) session: Option<String>,
+    pub(super) turn: Turn,
     /// Requests that wait for an answer; not for source `Agent`.
     requests: Requests,
     /// The turn that is looked for; source `AcpxWatch` only.
@@ -170,7 +173,12 @@ impl StreamReader {
         self.turn.activity
     }
 
-    /// Whether acpx handed the prompt to the agent. Only for acpx.
+    /// The session whose text counts: the one that was set, or that the stream named.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// Whether acpx handed the prompt to the agent, or `codex exec` began the turn with it. Only for these.
     pub fn prompt_sent(&self) -> bool {
         self.turn.prompt_sent
     }
@@ -220,6 +228,9 @@ impl StreamReader {
         if self.source == Source::AcpxWatch {
             return vec![Seen::Nothing];
         }
+        if self.source == Source::CodexExec {
+            return or_nothing(self.oversized_event(&head, total));
+        }
         if self.source == Source::Acpx && head.contains("\"method\":\"session/prompt\"") {
             // Our own prompt, told back to us.
             let id = head.split("\"id\":").nth(1).and_then(|rest| rest.split([',', '}']).next());
@@ -234,7 +245,11 @@ impl StreamReader {
     }
 
     fn read(&mut self, text: &str) -> Vec<Seen> {
-        if self.source == Source::AcpxWatch { self.read_watched(text) } else { self.read_message(text) }
+        match self.source {
+            Source::Agent | Source::Acpx => self.read_message(text),
+            Source::AcpxWatch => self.read_watched(text),
+            Source::CodexExec => self.read_event(text),
+        }
     }
 
     pub(super) fn read_message(&mut self, text: &str) -> Vec<Seen> {
@@ -293,8 +308,8 @@ impl StreamReader {
             (Source::Agent, None) => ("null".to_owned(), None),
             (Source::Agent, Some(name)) => (name, None),
             // acpx ends its output with a record of its own when the agent gave no answer.
-            (Source::Acpx | Source::AcpxWatch, None) => (ACPX_RECORD.to_owned(), None),
-            (Source::Acpx | Source::AcpxWatch, Some(name)) => match self.requests.settle(&name, &outcome) {
+            (_, None) => (ACPX_RECORD.to_owned(), None),
+            (_, Some(name)) => match self.requests.settle(&name, &outcome) {
                 Settled::Called(c) => (c.method, c.model),
                 Settled::Asked(seen) => return seen,
                 Settled::Unknown if requests::is_acpx_own(&outcome) => (ACPX_RECORD.to_owned(), None),

@@ -23,11 +23,12 @@ pub struct Refusal {
 }
 
 /// The refusal that stands in `text`, if one does: in an error message, or in the tail of stderr. Codex' own sentence
-/// (HTTP 400 of its service) and acpx's are recognised, also inside JSON with escaped quotes.
+/// (HTTP 400 of its service), that of OpenAI's API (`model_not_found`) and acpx's are recognised, also inside JSON with
+/// escaped quotes.
 ///
 /// Text that an agent wrote on purpose must not come here: it may quote such a sentence.
 pub fn refusal_in_text(text: &str) -> Option<Refusal> {
-    codex_sentence(text).map(|(_, r)| r).or_else(|| acpx_sentence(text))
+    codex_sentence(text).map(|(_, r)| r).or_else(|| api_sentence(text)).or_else(|| acpx_sentence(text))
 }
 
 /// The refusal that an error is, if it is one.
@@ -72,6 +73,24 @@ fn codex_sentence(text: &str) -> Option<(&str, Refusal)> {
                 Refusal { attempted: Some(model.to_owned()), available: Vec::new(), reason: reason(sentence) };
             return Some((sentence, refusal));
         }
+    }
+    None
+}
+
+/// ``The model `M` does not exist …``, `The requested model M does not exist`, as the API of OpenAI and of services like
+/// it says it.
+fn api_sentence(text: &str) -> Option<Refusal> {
+    for (at, _) in text.match_indices(" does not exist") {
+        let before = text.get(..at)?;
+        let quoted = ['`', '\'', '"'].into_iter().find_map(|quote| {
+            let (rest, name) = before.strip_suffix(quote)?.rsplit_once(quote)?;
+            let rest = rest.trim_end_matches(['\\', ' ', ':']);
+            (rest.ends_with("The model") || rest.ends_with("he requested model")).then(|| name.trim_end_matches('\\'))
+        });
+        let bare = || before.rsplit_once("he requested model ").map(|(_, name)| name);
+        let Some(model) = quoted.or_else(bare).filter(|m| is_model(m) && !m.contains([' ', '`'])) else { continue };
+        let line = text.lines().find(|l| l.contains(model) && l.contains(" does not exist")).unwrap_or(text);
+        return Some(Refusal { attempted: Some(model.to_owned()), available: Vec::new(), reason: reason(line) });
     }
     None
 }
@@ -151,6 +170,10 @@ mod tests {
                 "o-9",
                 &[],
             ),
+            ("The model `gpt-zz` does not exist or you do not have access to it.", "gpt-zz", &[]),
+            ("{\"message\":\"The model \\\"g-1\\\" does not exist\"}", "g-1", &[]),
+            ("Error: The requested model 'g.2' does not exist.", "g.2", &[]),
+            ("The requested model gpt-zz does not exist.", "gpt-zz", &[]),
             (
                 "Cannot apply --model \"nope\": the ACP agent did not advertise that model. Available models: gpt-5.2, b[high], c.",
                 "nope",
@@ -200,6 +223,9 @@ mod tests {
             "Cannot apply --model \"x",
             "Cannot set model \"x\" now",
             "Cannot open file",
+            "The model file does not exist",
+            "The file `model` does not exist",
+            "The requested model in the folder does not exist",
         ] {
             assert_eq!(refusal_in_text(text), None, "{text}");
         }

@@ -10,17 +10,17 @@ use std::collections::VecDeque;
 /// Calls that are remembered, ended ones too; beyond that the oldest is forgotten, ended ones first.
 const MAX_CALLS: usize = 48;
 /// Longest id of a call, in characters.
-const MAX_ID_CHARS: usize = 120;
+pub(super) const MAX_ID_CHARS: usize = 120;
 /// Longest title, in characters.
 const MAX_TITLE_CHARS: usize = 200;
 /// Longest kind or status, in characters.
-const MAX_WORD_CHARS: usize = 40;
+pub(super) const MAX_WORD_CHARS: usize = 40;
 /// Longest preview, in characters.
 const MAX_PREVIEW_CHARS: usize = 400;
 /// Input or output up to this many bytes is looked into; of more, the beginning is shown as it stands.
 const MAX_LOOKED_INTO: usize = 16 << 10;
 /// Entries of a plan that are shown, as `Activity::Plan` promises.
-const MAX_PLAN_ENTRIES: usize = 20;
+pub(super) const MAX_PLAN_ENTRIES: usize = 20;
 
 /// The calls of this turn.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,17 @@ struct Call {
     previewed: bool,
 }
 
+/// What is told of a call: nothing is redacted yet, and only what changed is there.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    pub(super) id: String,
+    pub(super) title: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) status: Option<String>,
+    /// Input or output.
+    pub(super) preview: Option<String>,
+}
+
 /// What an update of a tool call means.
 pub(super) struct Told {
     /// Whether this is a call that was not known before.
@@ -51,16 +62,26 @@ pub(super) struct Told {
 impl Tools {
     /// Takes a `tool_call` (`created`) or `tool_call_update` in.
     pub(super) fn take(&mut self, created: bool, u: &Update<'_>) -> Told {
-        let id = word(u.tool_call_id, MAX_ID_CHARS).unwrap_or_default();
-        let title = wire::text(u.title).map(|t| redact::preview(&t, MAX_TITLE_CHARS)).filter(|t| !t.is_empty());
-        let kind = word(u.kind, MAX_WORD_CHARS);
-        let status = word(u.status, MAX_WORD_CHARS);
+        let given = Given {
+            id: word(u.tool_call_id, MAX_ID_CHARS).unwrap_or_default(),
+            title: wire::text(u.title).map(|t| head(&t).to_owned()),
+            kind: word(u.kind, MAX_WORD_CHARS),
+            status: word(u.status, MAX_WORD_CHARS),
+            preview: input_or_output(u),
+        };
+        self.note(created, given)
+    }
+
+    /// Takes in what is told of a call. `created`: this is said to be its beginning.
+    pub(super) fn note(&mut self, created: bool, given: Given) -> Told {
+        let Given { id, title, kind, status, preview } = given;
+        let title = title.map(|t| redact::preview(&t, MAX_TITLE_CHARS)).filter(|t| !t.is_empty());
         let known = self.calls.iter().position(|c| c.id == id);
         // Some agents never send `tool_call`: their first update with a title begins the call.
         let begins = known.is_none() && (created || title.is_some());
         let at = known.unwrap_or_else(|| self.remember(id));
         let Some(call) = self.calls.get_mut(at) else { return Told { begins, activity: None } };
-        let preview = input_or_output(u).map(|p| redact::preview(&p, MAX_PREVIEW_CHARS)).filter(|p| !p.is_empty());
+        let preview = preview.map(|p| redact::preview(&p, MAX_PREVIEW_CHARS)).filter(|p| !p.is_empty());
         let mut changed = begins;
         if let Some(title) = title.filter(|t| *t != call.title) {
             // Titles that grow while input streams in are not worth an event each.
@@ -90,16 +111,22 @@ impl Tools {
 
     /// A new plan; none when it is the one that was shown.
     pub(super) fn plan(&mut self, entries: Option<&RawValue>) -> Option<Activity> {
-        let shown: Vec<String> = wire::items(entries, MAX_PLAN_ENTRIES)
-            .into_iter()
-            .map(|raw| {
-                let entry: Option<Update<'_>> = wire::parse(Some(raw));
-                let text = entry.as_ref().and_then(|e| wire::text(e.content)).unwrap_or_default();
-                let status = entry.as_ref().and_then(|e| word(e.status, MAX_WORD_CHARS));
-                let text = redact::preview(&text, MAX_TITLE_CHARS);
-                status.map_or(text.clone(), |s| format!("{s} {text}"))
-            })
-            .collect();
+        let entries = wire::items(entries, MAX_PLAN_ENTRIES).into_iter().map(|raw| {
+            let entry: Option<Update<'_>> = wire::parse(Some(raw));
+            let text = entry.as_ref().and_then(|e| wire::text(e.content)).unwrap_or_default();
+            (entry.as_ref().and_then(|e| word(e.status, MAX_WORD_CHARS)), text.into_owned())
+        });
+        let entries: Vec<_> = entries.collect();
+        self.planned(entries)
+    }
+
+    /// The same of entries that were read: status, text; 20 are shown.
+    pub(super) fn planned(&mut self, entries: Vec<(Option<String>, String)>) -> Option<Activity> {
+        let shown = entries.into_iter().take(MAX_PLAN_ENTRIES).map(|(status, text)| {
+            let text = redact::preview(&text, MAX_TITLE_CHARS);
+            status.map_or(text.clone(), |s| format!("{s} {text}"))
+        });
+        let shown: Vec<String> = shown.collect();
         if shown == self.plan {
             return None;
         }
@@ -169,7 +196,7 @@ fn spoken(raw: Option<&RawValue>) -> Option<String> {
 }
 
 /// The first bytes of `text`, as many as are ever looked into.
-fn head(text: &str) -> &str {
+pub(super) fn head(text: &str) -> &str {
     let mut end = text.len().min(MAX_LOOKED_INTO);
     while !text.is_char_boundary(end) {
         end -= 1;

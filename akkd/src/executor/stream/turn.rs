@@ -28,7 +28,7 @@ pub(super) struct Turn {
     pub(super) thoughts: u64,
     /// Whether text, a thought, a tool call, a plan or a request came.
     pub(super) activity: bool,
-    /// Whether acpx handed the prompt to the agent.
+    /// Whether acpx handed the prompt to the agent, or `codex exec` began its turn.
     pub(super) prompt_sent: bool,
     /// Whether acpx made a session.
     pub(super) session_made: bool,
@@ -45,6 +45,9 @@ pub(super) struct Turn {
     /// A refusal as an error.
     pub(super) refused: Option<Refusal>,
     pub(super) notices: u32,
+    /// `codex exec` has said how the turn ended.
+    #[serde(default)]
+    pub(super) over: bool,
 }
 
 /// What is known of a piece of text besides its words.
@@ -106,6 +109,12 @@ impl Turn {
     pub(super) fn tokens(&mut self, usage: Option<&RawValue>) {
         let Some(Value::Object(told)) = usage.and_then(small) else { return };
         self.tokens = Some(told.into_iter().filter(|(key, _)| key != "_meta").collect());
+    }
+
+    /// Tokens, as `codex exec` tells them: a running total of the session (0.156, 0.169), or of its process (0.60).
+    pub(super) fn running_total(&mut self, usage: Option<&RawValue>) {
+        let Some(told @ Value::Object(_)) = usage.and_then(small) else { return };
+        self.tokens = Some(Map::from_iter([("runningTotal".to_owned(), told)]));
     }
 
     /// Context and cost, as an update tells them.

@@ -3,6 +3,7 @@
 use super::MemoryLedger;
 use crate::config::AgentSpec;
 use crate::executor::{Context, Executors, PromptError, PromptSource, ReportError, ReportSink, Timings, TurnOrder};
+use crate::sessions::Sessions;
 use crate::store::Checkpoint;
 use akk_core::{Ended, ExecutorReport};
 use akk_proto::conversation::{PermissionPolicy, Transport};
@@ -23,6 +24,8 @@ pub(in crate::executor) struct House {
     pub(in crate::executor) ledger: Arc<MemoryLedger>,
     pub(in crate::executor) told: Arc<Told>,
     pub(in crate::executor) timings: Timings,
+    /// The native sessions that executors see.
+    pub(in crate::executor) sessions: Sessions,
     prompts: Arc<Prompts>,
     home: tempfile::TempDir,
 }
@@ -82,7 +85,8 @@ impl House {
             settle_answer: Duration::from_millis(500),
             ..Timings::default()
         };
-        Self { ledger, told: Arc::new(told), timings, prompts: Arc::default(), home }
+        let sessions = Sessions::new(Vec::new());
+        Self { ledger, told: Arc::new(told), timings, sessions, prompts: Arc::default(), home }
     }
 
     pub(in crate::executor) fn path(&self, name: &str) -> PathBuf {
@@ -102,7 +106,7 @@ impl House {
             ledger: self.ledger.clone(),
             reports: self.told.clone(),
             prompts: self.prompts.clone(),
-            sessions: crate::sessions::Sessions::new(Vec::new()),
+            sessions: self.sessions.clone(),
             environment: Arc::new(environment),
             launches: self.path("launches"),
             callback_socket: self.path("callback.sock"),

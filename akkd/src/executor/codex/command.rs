@@ -1,0 +1,128 @@
+//! The command lines of `codex exec`. The prompt never stands in one.
+//!
+//! Options come before `resume`, where every version takes them (0.169 refuses `--sandbox` and `--cd` behind it). Values
+//! follow their option after `=`, what stands alone follows `--`: none can be taken for an option. `-` is the prompt
+//! that its stdin holds.
+
+use crate::executor::TurnOrder;
+use crate::executor::model::Wanted;
+use crate::sessions::Resume;
+use uuid::Uuid;
+
+/// The sandboxes that `--sandbox` takes.
+const SANDBOXES: [&str; 3] = ["read-only", "workspace-write", "danger-full-access"];
+
+/// Goes on with `session`: its own directory and sandbox, and its own model unless the order names one.
+pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<String> {
+    let mut argv = exec(order);
+    // Without it Codex takes the sandbox of its configuration.
+    argv.extend(own.sandbox.iter().filter(|s| SANDBOXES.contains(&s.as_str())).map(|s| format!("--sandbox={s}")));
+    argv.extend(own.cwd.to_str().map(|cwd| format!("--cd={cwd}")));
+    match &order.model {
+        Some(wanted) => argv.extend(model_options(wanted)),
+        None => argv.extend(own.model.iter().map(|model| format!("--model={model}"))),
+    }
+    argv.extend(["resume", "--", &session.to_string(), "-"].map(str::to_owned));
+    argv
+}
+
+/// Begins a session. What the order does not say, Codex' configuration does.
+pub(super) fn fresh(order: &TurnOrder) -> Vec<String> {
+    let mut argv = exec(order);
+    argv.extend(order.workspace.to_str().map(|cwd| format!("--cd={cwd}")));
+    argv.extend(order.model.iter().flat_map(|wanted| model_options(wanted)));
+    argv.extend(["--", "-"].map(str::to_owned));
+    argv
+}
+
+fn exec(order: &TurnOrder) -> Vec<String> {
+    let command = &order.agent.command;
+    let mut argv = if command.is_empty() { vec!["codex".to_owned()] } else { command.clone() };
+    argv.extend(["exec", "--json", "--skip-git-repo-check"].map(str::to_owned));
+    argv
+}
+
+/// `--model`, and the reasoning effort where the name holds one.
+fn model_options(wanted: &str) -> Vec<String> {
+    let wanted = Wanted::parse(wanted);
+    let mut options = vec![format!("--model={}", wanted.model)];
+    // A word of letters and digits, as its parser promises: it cannot leave the quotes.
+    options.extend(wanted.effort.map(|effort| format!("--config=model_reasoning_effort=\"{effort}\"")));
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::testing::House;
+    use akk_proto::session::SessionActivity;
+
+    const SESSION: Uuid = Uuid::from_u128(0x01a2_0994_ea4f_7991_a14c_336a_3884_bcb1);
+
+    fn own(model: Option<&str>, sandbox: Option<&str>) -> Resume {
+        Resume {
+            home: "/home/me/.codex".into(),
+            cwd: "/a place".into(),
+            model: model.map(str::to_owned),
+            sandbox: sandbox.map(str::to_owned),
+            activity: SessionActivity::Idle,
+        }
+    }
+
+    fn order(model: Option<&str>) -> TurnOrder {
+        let mut order = House::new().order(1, None, "the prompt");
+        (order.agent.command, order.model) = (vec![], model.map(str::to_owned));
+        order.workspace = "/other place".into();
+        order
+    }
+
+    #[test]
+    fn a_session_is_resumed_as_it_was() {
+        let line = resume(&order(None), SESSION, &own(Some("gpt-x/high"), Some("workspace-write")));
+        assert_eq!(
+            line,
+            [
+                "codex",
+                "exec",
+                "--json",
+                "--skip-git-repo-check",
+                "--sandbox=workspace-write",
+                "--cd=/a place",
+                "--model=gpt-x/high",
+                "resume",
+                "--",
+                "01a20994-ea4f-7991-a14c-336a3884bcb1",
+                "-"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_model_that_was_asked_for_goes_first_and_its_effort_is_an_option_of_its_own() {
+        let line = resume(&order(Some("gpt-y/high")), SESSION, &own(Some("gpt-x"), None)).join(" ");
+        assert!(line.contains(" --model=gpt-y --config=model_reasoning_effort=\"high\" resume "), "{line}");
+        assert!(!line.contains("gpt-x"));
+        let line = resume(&order(None), SESSION, &own(None, None)).join(" ");
+        assert!(!line.contains("--model"), "{line}");
+    }
+
+    #[test]
+    fn nothing_that_is_foreign_can_be_taken_for_an_option() {
+        let mut order = order(Some("--last"));
+        order.agent.command = vec!["npx".into(), "codex".into()];
+        let mut own = own(None, Some("--dangerously-bypass-approvals-and-sandbox"));
+        own.cwd = "-C".into();
+        let line = resume(&order, SESSION, &own);
+        assert_eq!(line[..3], ["npx", "codex", "exec"]);
+        let options: Vec<&str> = line[3..].iter().filter(|w| w.starts_with('-')).map(String::as_str).collect();
+        assert_eq!(options, ["--json", "--skip-git-repo-check", "--cd=-C", "--model=--last", "--", "-"]);
+    }
+
+    #[test]
+    fn a_session_is_begun_where_the_conversation_works() {
+        let line = fresh(&order(Some("gpt-x")));
+        let known =
+            ["codex", "exec", "--json", "--skip-git-repo-check", "--cd=/other place", "--model=gpt-x", "--", "-"];
+        assert_eq!(line, known);
+    }
+}
