@@ -1,7 +1,7 @@
 //! Native sessions of the real codex are taken over by each strategy, or it is said precisely why not.
 
 use akk_proto::api::{ControlClient as _, SendParams};
-use akk_proto::conversation::{Need, Status, Transport};
+use akk_proto::conversation::{Need, PermissionPolicy, Status, Transport};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::TurnOutcome;
 use akk_proto::session::{
@@ -150,7 +150,9 @@ with_codex!(a_terminal_is_ended_after_a_confirmation_and_its_session_goes_on, ak
     let done = akkd.takeover(confirmed(&planned)).await;
     assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
     terminal.ended().await;
-    let steps: Vec<_> = done.steps.iter().map(|s| s.step.as_str()).collect();
+    // What it had started at that moment, if anything, is ended beside it.
+    let mut steps: Vec<_> = done.steps.iter().map(|s| s.step.as_str()).collect();
+    steps.dedup();
     assert_eq!(steps, ["checked", "signalled", "exited", "lock_free", "attached"]);
     goes_on(&akkd, &done).await;
 
@@ -232,7 +234,7 @@ with_codex!(a_process_that_does_not_end_is_told_and_only_killed_when_that_is_wan
     assert_eq!(akkd.conversations().await, 0);
 
     let planned = akkd.plan(&id, TERMINATE).await;
-    let done = akkd.takeover(TakeoverParams { kill: true, wait_ms: Some(200), ..confirmed(&planned) }).await;
+    let done = akkd.takeover(TakeoverParams { kill: true, wait_ms: Some(2000), ..confirmed(&planned) }).await;
     assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
     terminal.ended().await;
     goes_on(&akkd, &done).await;
@@ -424,11 +426,20 @@ with_codex!(a_cancelled_turn_in_the_shared_daemon_leaves_the_terminal_to_the_per
 with_codex!(what_the_agent_in_the_shared_daemon_asks_for_the_person_can_allow, akkd, {
     let _daemon = akkd.codex.shared_daemon().await;
     let (terminal, id) = shared(&akkd).await;
-    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    // By the policy it would not be done.
+    let permissions = Some(PermissionPolicy::Deny);
+    let params = TakeoverParams { create_conversation: true, permissions, ..wanted(&id, Strategy::Attach) };
+    let conversation = akkd.takeover(params).await.conversation.unwrap().conversation_id;
     akkd.send(&conversation, "ESCALATE touch made;;SAY it is made").await;
-    terminal.shows("Would you like to run the following command?").await;
+    let question = "Would you like to run the following command?";
+    terminal.shows(question).await;
     assert_eq!(akkd.get(&conversation).await.status, Status::WaitingForAgent);
-    terminal.keys("y");
+    let answered = async || {
+        // Codex takes no notice of a key that comes too soon after the question.
+        terminal.keys("y");
+        (!terminal.shown().contains(question)).then_some(())
+    };
+    wait_for("the answer to be taken", answered).await;
     assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "it is made");
     assert!(akkd.home.workspace().join("made").exists());
     let did = serde_json::to_string(&crate::delegate::activity(&akkd, &conversation).await).unwrap();

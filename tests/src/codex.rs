@@ -282,8 +282,10 @@ fn end(child: &mut Child, signal: Signal) {
     }
 }
 
-/// A person sends a message.
+/// A person sends a message, once no turn runs any more: while one does, it would go into that one.
 pub async fn say(terminal: &Terminal, message: &str) {
+    let idle = async || (!terminal.shown().contains("esc to interrupt")).then_some(());
+    wait_for("the end of the turn on the screen", idle).await;
     terminal.keys(message);
     terminal.shows(message).await;
     terminal.keys("\r");
