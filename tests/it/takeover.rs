@@ -13,8 +13,6 @@ use akk_tests::daemon::params;
 use akk_tests::native::wanted;
 use akk_tests::terminal::Terminal;
 use akk_tests::{Native, processes, wait_for};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::path::PathBuf;
 
 const TERMINATE: Strategy = Strategy::TerminateThenResume;
@@ -222,22 +220,28 @@ with_codex!(a_running_turn_is_not_ended_unless_that_is_wanted, akkd, {
     goes_on(&akkd, &done).await;
 });
 
-with_codex!(a_process_that_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd, {
-    let (mut terminal, id) = terminal(&akkd).await;
-    let signal = |s| kill(Pid::from_raw(terminal.pid() as i32), s).unwrap();
-    signal(Signal::SIGSTOP);
-    let planned = akkd.plan(&id, TERMINATE).await;
-    let still = akkd.takeover(TakeoverParams { wait_ms: Some(200), ..confirmed(&planned) }).await;
-    assert_eq!((still.status, still.reason), (TakeoverStatus::Blocked, Some(BlockReason::TargetStillActive)));
-    assert!(still.side_effects_executed && still.steps.iter().any(|s| s.step == "signalled"), "{still:#?}");
-    assert!(processes::lives(terminal.pid()));
-    assert_eq!(akkd.conversations().await, 0);
-
-    let planned = akkd.plan(&id, TERMINATE).await;
-    let done = akkd.takeover(TakeoverParams { kill: true, wait_ms: Some(2000), ..confirmed(&planned) }).await;
-    assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
-    terminal.ended().await;
-    goes_on(&akkd, &done).await;
+with_codex!(what_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd, {
+    // What a process ignores, the program that it becomes ignores too.
+    let deaf = "The word is swordfish.\nRUN trap '' TERM; exec sleep 4242";
+    let sleeps = || processes::of(akkd.home.root()).into_iter().find(|p| p.command.starts_with("sleep 4242"));
+    for kill in [false, true] {
+        let mut exec = akkd.codex.exec(&["-s", "danger-full-access"], deaf).await;
+        let tool = wait_for("the tool", async || sleeps()).await;
+        let planned = akkd.plan(&exec.session, TERMINATE).await;
+        let wait_ms = Some(2000);
+        let done = akkd.takeover(TakeoverParams { even_if_working: true, kill, wait_ms, ..confirmed(&planned) }).await;
+        exec.ended().await;
+        assert!(done.side_effects_executed && done.steps.iter().any(|s| s.step == "signalled"), "{done:#?}");
+        if kill {
+            assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
+            assert!(!processes::lives(tool.pid));
+            goes_on(&akkd, &done).await;
+        } else {
+            assert_eq!((done.status, done.reason), (TakeoverStatus::Blocked, Some(BlockReason::TargetStillActive)));
+            assert_eq!(akkd.conversations().await, 0);
+            processes::end(tool.pid);
+        }
+    }
 });
 
 with_codex!(an_exec_and_the_tools_that_it_started_end_together, akkd, {
