@@ -1,6 +1,6 @@
 //! A provider that says what a test wants, and what a session of it looks like.
 
-use super::{ControlProbe, Outside, Takeovers};
+use super::{JoinProbe, Outside, Takeovers};
 use crate::config::{Config, Surroundings};
 use crate::conversation::Conversations;
 use crate::conversation::testing::House;
@@ -228,9 +228,9 @@ impl Scene {
     }
 }
 
-pub(super) fn takeovers(house: &House, provider: &Arc<Scripted>, control_socket: ControlProbe) -> Takeovers {
+pub(super) fn takeovers(house: &House, provider: &Arc<Scripted>, joining: JoinProbe) -> Takeovers {
     let provider: Arc<dyn SessionProvider> = provider.clone();
-    let outside = Outside { environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]), control_socket };
+    let outside = Outside { environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]), joining };
     let sessions = Sessions::new(vec![provider]);
     Takeovers::new(house.store.clone(), house.conversations.clone(), sessions, outside, house.clock.clone())
 }
@@ -241,8 +241,9 @@ pub(super) fn configured(house: &House, text: &str) -> Config {
 }
 
 /// Every control socket answers, if it is called `answers.sock`.
-pub(super) fn answering() -> ControlProbe {
-    Arc::new(|path: PathBuf| {
+pub(super) fn answering() -> JoinProbe {
+    Arc::new(|path: PathBuf, session: String| {
+        assert_eq!(session, ID);
         let answers = path.file_name().is_some_and(|n| n == Path::new("answers.sock"));
         async move { if answers { Ok(()) } else { Err("connection refused".to_owned()) } }.boxed()
     })

@@ -249,7 +249,7 @@ mod tests {
                 Sessions::new(Vec::new()),
                 Outside {
                     environment: BTreeMap::new(),
-                    control_socket: Arc::new(|_| Box::pin(async { Err("nobody listens".to_owned()) })),
+                    joining: Arc::new(|_, _| Box::pin(async { Err("nobody listens".to_owned()) })),
                 },
                 house.clock.clone(),
             ),

@@ -577,7 +577,7 @@ async fn a_probe_that_never_answers_does_not_hold_a_takeover_up() {
     let mut facts = held(vec![holder(identity(42), ProcessKind::Daemon, Evidence::Lock)]);
     facts.control_socket = Some("/run/answers.sock".into());
     scene.provider.is(facts);
-    let silent = takeovers(&scene.house, &scene.provider, std::sync::Arc::new(|_| Box::pin(std::future::pending())));
+    let silent = takeovers(&scene.house, &scene.provider, std::sync::Arc::new(|_, _| Box::pin(std::future::pending())));
     tokio::time::pause();
     let params = TakeoverParams { strategy: Some(Strategy::Attach), wait_ms: None, ..plan() };
     let answer = silent.takeover(params.clone(), &scene.config, None).await.unwrap();
