@@ -87,14 +87,16 @@ impl Effects {
         let config = self.config.current();
         let mut agent = config.agent(&s.agent)?.clone();
         let attachment = state.attachment().cloned();
+        let mut replaces = None;
         if s.transport == Transport::Codex {
             // The agent's settings hold (environment, proxy, actor), but its session is Codex's own: another program
             // resumes it, in the home that it lies in, with the model that it has.
             agent.transport = Transport::Codex;
             agent.command.clone_from(&config.codex_command);
             agent.model = None;
-            if let Some(Origin::Attached { attachment, .. }) = &state.origin {
-                agent.env.insert("CODEX_HOME".to_owned(), attachment.home.clone());
+            if let Some(Origin::Attached { attachment: origin, .. }) = &state.origin {
+                agent.env.insert("CODEX_HOME".to_owned(), origin.home.clone());
+                replaces = attachment.is_none().then(|| (**origin).clone());
             }
         }
         if agent.transport != s.transport {
@@ -117,6 +119,7 @@ impl Effects {
             session: s.session.clone(),
             native_session: state.native_session.clone(),
             attachment,
+            replaces,
             model: s.model.clone().or_else(|| agent.model.clone()),
             proxy: agent.proxy.clone(),
             permissions: s.permissions,

@@ -118,7 +118,7 @@ pub struct Holder {
     pub cwd: Option<String>,
     /// By what it is known to run this session.
     pub evidence: Evidence,
-    /// Other sessions that it holds for certain.
+    /// Other sessions that it holds for certain, without this one's sub-agents: what else would end with it.
     pub also_holds: Vec<String>,
     /// What it started, and they, and a wrapper that started it: what must end with it. Without itself.
     pub relatives: Vec<Relative>,

@@ -38,6 +38,7 @@ impl Scene {
             evidence: Vec::new(),
             model: None,
             sandbox: None,
+            overrides: Vec::new(),
             control_socket: Some(self.daemon.socket().to_string_lossy().into_owned()),
             cwd_only_confirmed: false,
             attached_at: Timestamp(0),
