@@ -3,7 +3,7 @@
 use crate::config::ConfigSource;
 use crate::conversation::{Asked, Conversations};
 use crate::executor::{Executors, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder};
-use crate::store::{Checkpoint, Store, StoreError};
+use crate::store::{Checkpoint, PromptFate, Store, StoreError};
 use akk_core::conversation::{Origin, Phase};
 use akk_core::prompt::{self, Facts, REPLAY_CHARS, REPLAY_MESSAGES};
 use akk_core::{Conversation, Effect, Ended, ExecutorReport, How};
@@ -145,7 +145,16 @@ impl Effects {
                         Err(error) if open.prompted => {
                             self.end_turn(&id, &open.turn_id, How::Failed { reason: error.message });
                         }
-                        Err(_) => self.start_turn(&id, &open.turn_id).await,
+                        Err(error) => match self.store.prompts_of(&id, &open.turn_id).await {
+                            Ok(rows) if rows.last().is_none_or(|row| row.fate == PromptFate::Accepted) => {
+                                self.start_turn(&id, &open.turn_id).await;
+                            }
+                            // It may have arrived, where nobody can ask any more.
+                            Ok(_) => self.end_turn(&id, &open.turn_id, How::Uncertain { reason: error.message }),
+                            Err(error) => {
+                                self.end_turn(&id, &open.turn_id, How::Uncertain { reason: error.to_string() });
+                            }
+                        },
                     }
                 }
                 // One conversation that cannot be read harms nobody else.
