@@ -539,7 +539,7 @@ pub enum BlockReason {
     AlreadyAdopted,
     /// It is archived: Codex would refuse to resume it.
     Archived,
-    /// It has no turn that could be resumed, or its records cannot be read.
+    /// Its records cannot be read, or are of a form that Codex would not resume.
     NotResumable,
     /// Its directory is gone.
     WorkspaceGone,

@@ -251,6 +251,13 @@ impl SharedDaemon {
     }
 }
 
+impl SharedDaemon {
+    /// SIGKILL, as if the machine's memory had run out. It leaves its socket behind, which the next one replaces.
+    pub async fn kill9(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+}
+
 impl Drop for SharedDaemon {
     fn drop(&mut self) {
         end(&mut self.child, Signal::SIGTERM);

@@ -29,7 +29,7 @@
 //! [codex]                        # resumes native sessions of Codex
 //! command = ["codex"]
 //!
-//! [[codex_homes]]                # besides CODEX_HOME or ~/.codex
+//! [[codex_homes]]                # besides CODEX_HOME or ~/.codex; read when akkd starts
 //! path = "/srv/codex"
 //!
 //! [delivery]

@@ -14,7 +14,7 @@ mod plan;
 mod taken;
 mod terminate;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod words;

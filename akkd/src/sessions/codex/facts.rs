@@ -253,7 +253,7 @@ fn thread_of(row: Option<&ThreadRow>, rollout: Option<&RolloutFile>) -> Thread {
     match (row, rollout) {
         (Some(row), rollout) => survey::from_row(row, rollout, shared),
         (None, Some(file)) => survey::from_rollout(file, survey::head_of(&file.path).as_ref(), shared),
-        (None, None) => Thread::unknown(KnownBy::Process, Some("it has no records".into())),
+        (None, None) => Thread::unknown(KnownBy::Process, Some(survey::SILENT.into())),
     }
 }
 

@@ -287,6 +287,7 @@ async fn what_works_is_said_and_why_the_rest_does_not() {
     assert_eq!(provider.capabilities().abilities.len(), 8);
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_the_users_is_written() {
     let house = House::new();

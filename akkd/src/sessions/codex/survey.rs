@@ -13,6 +13,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use uuid::Uuid;
 
+/// Why a session that nothing was said in cannot be resumed.
+pub(super) const SILENT: &str = "nothing was said in it yet: it has no records";
+
 /// Characters of a title.
 const TITLE: usize = 200;
 

@@ -286,7 +286,7 @@ fn what_is_no_regular_file_is_not_waited_for() {
     let home = Home::new();
     let pipe = home.put("pipe", "");
     std::fs::remove_file(&pipe).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(tail(&pipe).is_err());
     assert!(head(home.home.path()).is_err());
     assert!(scan_from(&home.home.path().join("nowhere"), 0).is_err());

@@ -5,7 +5,7 @@ use crate::sessions::codex::index::{HomeNo, Key, Thread, real_place};
 use crate::sessions::codex::survey::{Survey, survey};
 use akk_proto::Timestamp;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// By how much the clocks may disagree.
@@ -31,6 +31,8 @@ impl Watcher {
         if let Some(why) = why {
             tracing::info!(why, "every native session is looked at");
             self.known.tell_missed(why);
+            // Which of the watches are dead was perhaps among what was lost.
+            self.folders.forget_below(Path::new("/"));
         }
         self.folders.check();
         self.arm();

@@ -7,7 +7,7 @@
 
 use super::inbox::Inbox;
 use crate::sessions::codex::home::CodexHome;
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt as _;
@@ -173,6 +173,14 @@ impl Folders {
         }
     }
 
+    /// Forgets the watches of a folder that was removed, and of all that lay in it.
+    pub(super) fn forget_below(&mut self, folder: &Path) {
+        let gone: Vec<PathBuf> = self.watched.keys().filter(|w| w.starts_with(folder)).cloned().collect();
+        for path in gone {
+            self.forget(&path);
+        }
+    }
+
     /// Forgets watches of what is not there any more, or is another folder by now: moved away, made again.
     pub(super) fn check(&mut self) {
         let gone: Vec<PathBuf> = self
@@ -214,7 +222,9 @@ fn hear(inbox: &Inbox, roots: &[PathBuf], event: notify::Result<notify::Event>) 
             let concerns = |path: &Path| roots.iter().any(|root| path.starts_with(root) || root.starts_with(path));
             let mut paths = event.paths.iter().filter(|p| concerns(p) && counts(p)).cloned().peekable();
             if paths.peek().is_some() {
-                inbox.paths(paths);
+                let removed =
+                    matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)));
+                inbox.paths(paths, removed);
             }
         }
         Err(error) => inbox.everything(&format!("the file watcher says: {error}")),

@@ -14,6 +14,9 @@ const MAX_PATHS: usize = 4096;
 pub(super) struct Asked {
     /// Files and folders in which something happened.
     pub(super) paths: HashSet<PathBuf>,
+    /// Those among them that were removed, whatever is there by now: a watch on such a folder is dead, and a new folder
+    /// of that name may even have the same inode.
+    pub(super) removed: HashSet<PathBuf>,
     /// Look at everything, and why.
     pub(super) everything: Option<String>,
     /// Processes that have ended.
@@ -38,12 +41,18 @@ pub(in crate::sessions::codex) struct Inbox {
 }
 
 impl Inbox {
-    /// Something happened at these paths.
-    pub(super) fn paths(&self, paths: impl IntoIterator<Item = PathBuf>) {
+    /// Something happened at these paths. `removed`: they were removed, or moved away.
+    pub(super) fn paths(&self, paths: impl IntoIterator<Item = PathBuf>, removed: bool) {
         self.say(|asked| {
-            asked.paths.extend(paths);
+            for path in paths {
+                if removed {
+                    asked.removed.insert(path.clone());
+                }
+                asked.paths.insert(path);
+            }
             if asked.paths.len() > MAX_PATHS {
                 asked.paths.clear();
+                asked.removed.clear();
                 asked.everything.get_or_insert_with(|| "too much happened at once".to_owned());
             }
         });
@@ -101,10 +110,10 @@ mod tests {
     #[test]
     fn a_flood_of_hints_becomes_one_look_at_everything() {
         let inbox = Inbox::default();
-        inbox.paths((0..MAX_PATHS).map(|n| PathBuf::from(format!("/{n}"))));
-        inbox.paths(["/0".into()]);
+        inbox.paths((0..MAX_PATHS).map(|n| PathBuf::from(format!("/{n}"))), false);
+        inbox.paths(["/0".into()], false);
         assert_eq!(inbox.take().paths.len(), MAX_PATHS);
-        inbox.paths((0..=MAX_PATHS).map(|n| PathBuf::from(format!("/{n}"))));
+        inbox.paths((0..=MAX_PATHS).map(|n| PathBuf::from(format!("/{n}"))), false);
         let asked = inbox.take();
         assert_eq!((asked.paths.len(), asked.everything.is_some()), (0, true));
         assert!(inbox.take().is_empty());

@@ -163,6 +163,7 @@ impl Watcher {
                 std::thread::sleep(GATHER);
                 let more = self.inbox.take();
                 asked.paths.extend(more.paths);
+                asked.removed.extend(more.removed);
                 asked.exited.extend(more.exited);
                 asked.everything = asked.everything.or(more.everything);
                 asked.poked |= more.poked;
@@ -196,11 +197,18 @@ impl Watcher {
         if let Some(why) = asked.everything.or_else(|| self.slept()) {
             self.look_at_everything(Some(why));
         }
+        for path in asked.removed {
+            self.folders.forget_below(&path);
+        }
         if !asked.paths.is_empty() {
             self.hinted(asked.paths);
         }
         if asked.poked {
             self.look_at_names();
+            let unread = self.known.health().homes.iter().any(|h| h.database.is_some() || !h.folders.is_empty());
+            if unread && now >= self.looked_at_all + LOOK_AT_ALL {
+                self.look_at_everything(None);
+            }
         }
         if now >= self.checked + CHECK {
             self.checked = now;
@@ -281,7 +289,6 @@ impl Watcher {
                         folders.push(path);
                     } else if inside {
                         // A folder that is gone takes its rollouts with it.
-                        self.folders.forget(&path);
                         self.look_below(no, &path);
                     } else {
                         above = true;

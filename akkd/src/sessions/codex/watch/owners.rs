@@ -175,7 +175,7 @@ impl Watcher {
         if new {
             // Codex 0.169 takes the lock at once, and writes row and rollout with the first message.
             let mut thread = survey::one(&home, key.id, None, &mut self.shared).ok().flatten().unwrap_or_else(|| {
-                let why = self.shared.word("nothing was said in it yet: it has no records");
+                let why = self.shared.word(survey::SILENT);
                 Thread { created_ms: made_at(key.id), ..Thread::unknown(KnownBy::Process, Some(why)) }
             });
             if self.is_recent(&thread) {

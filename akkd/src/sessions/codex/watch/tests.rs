@@ -170,6 +170,21 @@ async fn nothing_is_missed_in_folders_that_appear_with_their_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_missed_in_a_folder_that_was_made_again() {
+    let house = House::new();
+    let (provider, mut told) = house.watching();
+    let day = house.rollout_path(1).parent().unwrap().to_path_buf();
+    for n in 1..=20 {
+        // The new folder may get the inode of the old one.
+        std::fs::remove_dir_all(&day).unwrap();
+        std::fs::create_dir(&day).unwrap();
+        house.rollout(n, "");
+        told.wait(n, Change::New).await;
+    }
+    listed_until(&provider, |a| a.total == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_home_may_come_later_vanish_and_come_back() {
     let house = House::absent();
     let (provider, mut told) = house.watching();
