@@ -771,6 +771,9 @@ pub struct NativeAttachment {
     /// The sandbox of its newest turn at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// What the agent's configuration must say, so that a session that replaces this one may do no more: `key=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
     /// `attach`: the daemon's control socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_socket: Option<String>,
