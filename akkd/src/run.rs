@@ -10,6 +10,7 @@ use crate::executor::{Context, Executors, Timings};
 use crate::lifecycle::{self, Activation, Listeners, Lock, Signals, Socket};
 use crate::sessions::Sessions;
 use crate::sessions::codex::CodexSessions;
+use crate::sessions::codex::app_server::{self, ThreadState};
 use crate::socket::rpc::{Callback, Control, StopAsked};
 use crate::socket::{self, Limits};
 use crate::store::Store;
@@ -21,7 +22,7 @@ use jsonrpsee::Methods;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -105,7 +106,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
 
     let outside = Outside {
         environment: config.surroundings().env.clone(),
-        control_socket: Arc::new(|path| Box::pin(somebody_listens(path))),
+        joining: Arc::new(|path, session| Box::pin(can_be_joined(path, session))),
     };
     let takeovers = Takeovers::new(store.clone(), conversations.clone(), sessions.clone(), outside, clock.clone());
     let control = Control {
@@ -192,9 +193,16 @@ async fn until_stop(mut asked: watch::Receiver<StopAsked>, terminated: &Cancella
     }
 }
 
-/// Whether a daemon listens at a control socket.
-async fn somebody_listens(path: PathBuf) -> Result<(), String> {
-    UnixStream::connect(&path).await.map(drop).map_err(|e| format!("{}: {e}", path.display()))
+/// Whether a Codex session can be joined in the daemon whose control socket this is; why not, as a clause.
+async fn can_be_joined(socket: PathBuf, session: String) -> Result<(), String> {
+    let thread = app_server::look_at_thread(&socket, &session).await?;
+    if thread.state == ThreadState::NotLoaded {
+        return Err("the daemon that answers there does not have it".to_owned());
+    }
+    if !thread.can_be_joined {
+        return Err("the daemon that answers there cannot keep messages of AKK apart from turns of a person".to_owned());
+    }
+    Ok(())
 }
 
 fn system(what: &str, error: &std::io::Error) -> Failure {

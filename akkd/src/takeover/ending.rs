@@ -9,6 +9,10 @@ use std::io;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// How long the end of a process that was killed is waited for at least: it is certain, but not on a busy machine at
+/// once.
+const AFTER_KILL: Duration = Duration::from_secs(3);
+
 /// A process that is to be ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Doomed {
@@ -58,12 +62,12 @@ impl Held {
     }
 
     /// Asks all of them to end, and waits for that. With `kill`, those that are left are ended by force and waited for
-    /// as long again. The first one is signalled first; when that is not permitted, none of the others is.
+    /// again. The first one is signalled first; when that is not permitted, none of the others is.
     pub(super) async fn end(mut self, wait: Duration, kill: bool) -> Ended {
         if self.signal(Signal::TERM, "SIGTERM") {
             self.exits(wait).await;
             if kill && !self.processes.is_empty() && self.signal(Signal::KILL, "SIGKILL") {
-                self.exits(wait).await;
+                self.exits(wait.max(AFTER_KILL)).await;
             }
         }
         self.finish()
@@ -80,15 +84,18 @@ impl Held {
         Ended { steps: self.steps, signalled: self.signalled, left }
     }
 
-    /// False when not even the first one may be signalled.
+    /// False when not even the first one may be signalled. Who has ended by itself is found by the wait.
     fn signal(&mut self, signal: Signal, name: &str) -> bool {
         for (at, (one, watch)) in self.processes.iter().enumerate() {
             let (step, detail) = match watch.signal(signal) {
+                Ok(false) => continue,
                 Ok(true) => {
                     self.signalled = true;
+                    // One that its user suspended would take notice only when it goes on. It is ending: that this one
+                    // does not reach it any more is no fault.
+                    let _ = watch.signal(Signal::CONT);
                     ("signalled", format!("{name} was sent to {}.", one.name))
                 }
-                Ok(false) => ("exited", format!("{} had ended by itself.", capital(&one.name))),
                 Err(error) => ("still_active", format!("{name} could not be sent to {}: {error}.", one.name)),
             };
             let refused = step == "still_active";
@@ -177,6 +184,15 @@ mod tests {
         let ended = held(&[&doomed]).end(SHORT, true).await;
         assert_eq!(names(&ended.steps), ["signalled", "signalled", "exited"]);
         assert!(ended.left.is_empty() && ended.steps[1].detail.starts_with("SIGKILL"), "{ended:?}");
+        child.wait().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_suspended_process_ends_too() {
+        let (mut child, doomed) = shell("echo ready; read x");
+        crate::platform::signal_process(&doomed.identity, Signal::STOP).unwrap();
+        let ended = held(&[&doomed]).end(LONG, false).await;
+        assert_eq!((names(&ended.steps), ended.left.len()), (vec!["signalled", "exited"], 0));
         child.wait().unwrap();
     }
 

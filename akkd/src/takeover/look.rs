@@ -1,12 +1,11 @@
 //! Looks at a session and around it: everything that a plan is made from.
 
 use super::plan::{Circumstances, Control, Guard};
-use super::{ControlProbe, Takeovers};
+use super::{JoinProbe, Takeovers};
 use crate::config::{Config, agent_environment};
 use crate::platform::{ProcessIdentity, ProcessTable};
 use crate::sessions::{SessionFacts, SessionProvider};
 use crate::store::LaunchRow;
-use akk_proto::ConversationId;
 use akk_proto::error::{ErrorKind, Failure};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a control socket may take to answer.
-const PROBE: Duration = Duration::from_secs(2);
+/// How long a daemon may take to answer.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// Where programs are looked for when an agent has no PATH, as the C library does it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -66,7 +65,7 @@ impl Takeovers {
             adopted_by: self.store.open_conversation_of_session(session_id).await?,
             no_workspace: no_workspace(&facts).await,
             no_program: self.no_program(&*provider, config).await?,
-            control: control(&self.outside.control_socket, facts.control_socket.clone()).await,
+            control: control(&self.outside.joining, &facts).await,
             guarded,
             incomplete,
         };
@@ -113,7 +112,7 @@ impl Takeovers {
                 } else if let Some(id) = view.and_then(|v| v.conversation_id.clone()) {
                     Guard::Ours(Some(id))
                 } else if let Some(ours) = started_by_us(process, &table, &launches) {
-                    Guard::Ours(ours)
+                    ours
                 } else if above_akkd.contains(&process.pid) {
                     Guard::Akkd
                 } else if above_caller.contains(&process.pid) {
@@ -152,23 +151,18 @@ impl Look {
 #[error("{0}")]
 struct GuardError(String);
 
-/// Whether akkd started a process, and for which conversation where that is known. The mark in its environment counts
-/// also when the launch is another akkd's.
-fn started_by_us(
-    process: &ProcessIdentity,
-    table: &ProcessTable,
-    launches: &[LaunchRow],
-) -> Option<Option<ConversationId>> {
+/// The guard of a process that akkd started. The mark in its environment counts also when the launch is another akkd's.
+fn started_by_us(process: &ProcessIdentity, table: &ProcessTable, launches: &[LaunchRow]) -> Option<Guard> {
     if let Some(mark) = table.launch_of(process.pid) {
         let launch = launches.iter().find(|l| l.launch_id.as_str() == mark);
-        return Some(launch.map(|l| l.conversation_id.clone()));
+        return Some(Guard::Ours(launch.map(|l| l.conversation_id.clone())));
     }
     let line = table.lineage(process.pid);
     let launch = launches.iter().find(|l| {
         let identity = l.identity.clone().and_then(|i| serde_json::from_value::<ProcessIdentity>(i).ok());
         identity.is_some_and(|i| line.contains(&i))
     })?;
-    Some(Some(launch.conversation_id.clone()))
+    Some(Guard::Ours(Some(launch.conversation_id.clone())))
 }
 
 async fn no_workspace(facts: &SessionFacts) -> Option<String> {
@@ -187,12 +181,12 @@ async fn no_workspace(facts: &SessionFacts) -> Option<String> {
     }
 }
 
-async fn control(probe: &ControlProbe, socket: Option<PathBuf>) -> Control {
-    let Some(socket) = socket else { return Control::Absent };
-    match tokio::time::timeout(PROBE, probe(socket)).await {
-        Ok(Ok(())) => Control::Answers,
-        Ok(Err(why)) => Control::Silent(why),
-        Err(_elapsed) => Control::Silent(format!("nothing came within {} seconds", PROBE.as_secs())),
+async fn control(probe: &JoinProbe, facts: &SessionFacts) -> Control {
+    let Some(socket) = facts.control_socket.clone() else { return Control::Absent };
+    match tokio::time::timeout(PROBE, probe(socket, facts.session.session_id.clone())).await {
+        Ok(Ok(())) => Control::CanBeJoined,
+        Ok(Err(why)) => Control::CannotBeJoined(why),
+        Err(_elapsed) => Control::CannotBeJoined(format!("nothing came within {} seconds", PROBE.as_secs())),
     }
 }
 

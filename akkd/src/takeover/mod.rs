@@ -14,7 +14,7 @@ mod plan;
 mod taken;
 mod terminate;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -36,17 +36,21 @@ use tokio::sync::OwnedMutexGuard;
 
 const METHOD: &str = "sessions.takeover";
 
-/// Asks whether a daemon answers at a control socket; where none does, a clause says what happened instead.
-pub type ControlProbe = Arc<dyn Fn(PathBuf) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Asks the daemon at a control socket whether a session, named by its id, can be joined in it; where it cannot, a
+/// clause says why.
+pub type JoinProbe = Arc<dyn Fn(PathBuf, String) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// What a takeover must reach outside of this room.
 #[derive(Clone)]
 pub struct Outside {
     /// akkd's environment, in which the programs of agents are looked for.
     pub environment: BTreeMap<String, String>,
-    /// How a daemon's control socket is tried.
-    pub control_socket: ControlProbe,
+    /// How a daemon is asked whether a session can be joined.
+    pub joining: JoinProbe,
 }
+
+/// Locks of sessions that are being taken over, by agent and session.
+type Busy = HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>;
 
 /// Makes native sessions conversations. Cheap to clone.
 #[derive(Clone)]
@@ -56,8 +60,8 @@ pub struct Takeovers {
     sessions: Sessions,
     outside: Outside,
     clock: Clock,
-    /// One takeover of a session at a time, by agent and session.
-    busy: Arc<Mutex<HashMap<(String, String), Arc<tokio::sync::Mutex<()>>>>>,
+    /// One takeover of a session at a time.
+    busy: Arc<Mutex<Busy>>,
 }
 
 impl Takeovers {

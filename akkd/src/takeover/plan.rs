@@ -32,10 +32,10 @@ pub(super) enum Control {
     /// There is none.
     #[default]
     Absent,
-    /// Somebody answers who speaks the protocol.
-    Answers,
-    /// Nobody does; a clause says what happened instead.
-    Silent(String),
+    /// Somebody answers, and the session can be joined there.
+    CanBeJoined,
+    /// Nobody answers, or the session cannot be joined there: why, as a clause.
+    CannotBeJoined(String),
 }
 
 /// Why a process is not to be ended.
@@ -266,9 +266,9 @@ pub(super) fn daemon<'f>(facts: &'f SessionFacts, around: &Circumstances) -> Res
         return Err(guarded(daemon, guard));
     }
     let why = match &around.control {
-        Control::Answers => return Ok(daemon),
+        Control::CanBeJoined => return Ok(daemon),
         Control::Absent => "it has no control socket".to_owned(),
-        Control::Silent(why) => format!("its control socket does not answer: {why}"),
+        Control::CannotBeJoined(why) => format!("cannot be joined there: {}", why.trim_end_matches('.')),
     };
     Err(Obstacle::new(
         BlockReason::NoControlSocket,
@@ -286,7 +286,7 @@ fn server(facts: &SessionFacts) -> Option<&Holder> {
 /// Whether the session can be joined where it lives.
 pub(super) fn can_be_joined(facts: &SessionFacts, around: &Circumstances) -> bool {
     let ours = |h: &Holder| matches!(around.guarded.get(&h.identity.pid), Some(Guard::Ours(_)));
-    around.control == Control::Answers && server(facts).is_some_and(|h| !ours(h))
+    around.control == Control::CanBeJoined && server(facts).is_some_and(|h| !ours(h))
 }
 
 /// Those that run the session, or seem to, with at least this certainty.

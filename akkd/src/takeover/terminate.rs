@@ -269,9 +269,8 @@ impl Takeovers {
         mut carried: Carried,
         listener: broadcast::Receiver<Arc<SessionItem>>,
     ) -> Result<TakeoverAnswer, Failure> {
-        let told = |failure: Failure, carried: &Carried| match carried.touched {
-            true => attach::after_side_effects(failure, &carried.steps),
-            false => failure,
+        let told = |failure: Failure, carried: &Carried| {
+            if carried.touched { attach::after_side_effects(failure, &carried.steps) } else { failure }
         };
         let (look, free) = match self.until_free(look, &carried.stored, asked.wait, listener).await {
             Ok(found) => found,

@@ -1,6 +1,6 @@
 //! A provider that says what a test wants, and what a session of it looks like.
 
-use super::{ControlProbe, Outside, Takeovers};
+use super::{JoinProbe, Outside, Takeovers};
 use crate::config::{Config, Surroundings};
 use crate::conversation::Conversations;
 use crate::conversation::testing::House;
@@ -20,10 +20,10 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 
 /// The session of these tests.
-pub(super) const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
+pub(crate) const ID: &str = "0199a213-81c0-7800-8aa1-bbab2a035a53";
 
 /// A session that nobody runs, in a directory that is there.
-pub(super) fn session() -> SessionView {
+pub(crate) fn session() -> SessionView {
     SessionView {
         agent: "codex".into(),
         session_id: ID.into(),
@@ -46,7 +46,7 @@ pub(super) fn session() -> SessionView {
 }
 
 /// Facts about it.
-pub(super) fn free() -> SessionFacts {
+pub(crate) fn free() -> SessionFacts {
     SessionFacts {
         session: session(),
         holders: Vec::new(),
@@ -63,7 +63,7 @@ pub(super) fn free() -> SessionFacts {
 }
 
 /// The same session, run by `holders`.
-pub(super) fn held(holders: Vec<Holder>) -> SessionFacts {
+pub(crate) fn held(holders: Vec<Holder>) -> SessionFacts {
     let mut facts = free();
     facts.session.holders = holders.iter().map(|h| h.view.clone()).collect();
     facts.holders = holders;
@@ -71,13 +71,13 @@ pub(super) fn held(holders: Vec<Holder>) -> SessionFacts {
 }
 
 /// A process of the name `pid`, which does not exist.
-pub(super) fn identity(pid: u32) -> ProcessIdentity {
+pub(crate) fn identity(pid: u32) -> ProcessIdentity {
     let uid = rustix::process::geteuid().as_raw();
     ProcessIdentity { boot: "b".into(), pid_namespace: 1, pid, started: 5, uid }
 }
 
 /// A process that runs the session in the session's directory.
-pub(super) fn holder(identity: ProcessIdentity, kind: ProcessKind, evidence: Evidence) -> Holder {
+pub(crate) fn holder(identity: ProcessIdentity, kind: ProcessKind, evidence: Evidence) -> Holder {
     let view = HolderView {
         pid: identity.pid,
         started_at: Some(Timestamp(5)),
@@ -105,23 +105,23 @@ pub(super) fn holder(identity: ProcessIdentity, kind: ProcessKind, evidence: Evi
 }
 
 /// A process that belongs to a holder.
-pub(super) fn relative(identity: ProcessIdentity) -> Relative {
+pub(crate) fn relative(identity: ProcessIdentity) -> Relative {
     Relative { identity, executable: None, command: vec!["/bin/sleep".into(), "60".into()] }
 }
 
 type Script = Box<dyn FnMut() -> Result<SessionFacts, Failure> + Send>;
 
 /// A provider that knows one session.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     script: Mutex<Script>,
-    pub(super) context: Mutex<Result<ForkContext, Failure>>,
-    pub(super) limits: Mutex<Option<ContextLimits>>,
+    pub(crate) context: Mutex<Result<ForkContext, Failure>>,
+    pub(crate) limits: Mutex<Option<ContextLimits>>,
     events: broadcast::Sender<Arc<SessionItem>>,
 }
 
 impl Scripted {
     /// A session that nobody runs.
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let message = ContextMessage { role: "user".into(), ts: None, text: "fix it".into(), truncated: false };
         let context = ForkContext { messages: vec![message], ..ForkContext::default() };
         Arc::new(Self {
@@ -133,18 +133,18 @@ impl Scripted {
     }
 
     /// From now on, a look finds what `script` says.
-    pub(super) fn finds(&self, script: impl FnMut() -> Result<SessionFacts, Failure> + Send + 'static) {
+    pub(crate) fn finds(&self, script: impl FnMut() -> Result<SessionFacts, Failure> + Send + 'static) {
         *self.script.lock().unwrap() = Box::new(script);
     }
 
     /// From now on, a look finds this.
-    pub(super) fn is(&self, facts: SessionFacts) {
+    pub(crate) fn is(&self, facts: SessionFacts) {
         self.finds(move || Ok(facts.clone()));
     }
 
     /// From now on, a look finds those of `holders` that run, and the session free when none does: like one that reads
     /// the processes.
-    pub(super) fn is_run_by(&self, holders: Vec<Holder>) {
+    pub(crate) fn is_run_by(&self, holders: Vec<Holder>) {
         self.finds(move || {
             let living = holders.iter().filter(|h| h.identity.is_alive().unwrap()).cloned().collect();
             Ok(held(living))
@@ -196,15 +196,15 @@ impl SessionProvider for Scripted {
 }
 
 /// A house with a provider, and with a program that could resume sessions.
-pub(super) struct Scene {
-    pub(super) house: House,
-    pub(super) provider: Arc<Scripted>,
-    pub(super) takeovers: Takeovers,
-    pub(super) config: Config,
+pub(crate) struct Scene {
+    pub(crate) house: House,
+    pub(crate) provider: Arc<Scripted>,
+    pub(crate) takeovers: Takeovers,
+    pub(crate) config: Config,
 }
 
 impl Scene {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let house = House::new();
         let program = house.dir.path().join("codex");
         std::os::unix::fs::symlink("/bin/sh", &program).unwrap();
@@ -214,7 +214,7 @@ impl Scene {
         Self { house, provider, takeovers, config }
     }
 
-    pub(super) async fn ask(&self, params: TakeoverParams) -> Result<TakeoverAnswer, Failure> {
+    pub(crate) async fn ask(&self, params: TakeoverParams) -> Result<TakeoverAnswer, Failure> {
         let answer = self.takeovers.takeover(params, &self.config, Some(1)).await?;
         // Whatever is answered reads back as it was.
         let wire = serde_json::to_string(&answer).unwrap();
@@ -223,26 +223,27 @@ impl Scene {
         Ok(answer)
     }
 
-    pub(super) async fn conversations(&self) -> u64 {
+    pub(crate) async fn conversations(&self) -> u64 {
         self.house.store.counts().await.unwrap().conversations
     }
 }
 
-pub(super) fn takeovers(house: &House, provider: &Arc<Scripted>, control_socket: ControlProbe) -> Takeovers {
+pub(crate) fn takeovers(house: &House, provider: &Arc<Scripted>, joining: JoinProbe) -> Takeovers {
     let provider: Arc<dyn SessionProvider> = provider.clone();
-    let outside = Outside { environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]), control_socket };
+    let outside = Outside { environment: BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]), joining };
     let sessions = Sessions::new(vec![provider]);
     Takeovers::new(house.store.clone(), house.conversations.clone(), sessions, outside, house.clock.clone())
 }
 
-pub(super) fn configured(house: &House, text: &str) -> Config {
+pub(crate) fn configured(house: &House, text: &str) -> Config {
     let around = Surroundings { akkctl: "akkctl".into(), env: BTreeMap::new() };
     Config::parse(&house.dir.path().join("config.toml"), text, &around).unwrap()
 }
 
 /// Every control socket answers, if it is called `answers.sock`.
-pub(super) fn answering() -> ControlProbe {
-    Arc::new(|path: PathBuf| {
+pub(crate) fn answering() -> JoinProbe {
+    Arc::new(|path: PathBuf, session: String| {
+        assert_eq!(session, ID);
         let answers = path.file_name().is_some_and(|n| n == Path::new("answers.sock"));
         async move { if answers { Ok(()) } else { Err("connection refused".to_owned()) } }.boxed()
     })
@@ -250,7 +251,7 @@ pub(super) fn answering() -> ControlProbe {
 
 impl Takeovers {
     /// The same, as another akkd would have it after a restart.
-    pub(super) fn on(&self, store: Store, conversations: Conversations) -> Self {
+    pub(crate) fn on(&self, store: Store, conversations: Conversations) -> Self {
         Self::new(store, conversations, self.sessions.clone(), self.outside.clone(), self.clock.clone())
     }
 }

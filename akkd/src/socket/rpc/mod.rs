@@ -249,7 +249,7 @@ mod tests {
                 Sessions::new(Vec::new()),
                 Outside {
                     environment: BTreeMap::new(),
-                    control_socket: Arc::new(|_| Box::pin(async { Err("nobody listens".to_owned()) })),
+                    joining: Arc::new(|_, _| Box::pin(async { Err("nobody listens".to_owned()) })),
                 },
                 house.clock.clone(),
             ),
@@ -321,5 +321,71 @@ mod tests {
         let (a, b) = tokio::join!(control.begin(params()), control.begin(params()));
         assert_eq!(u8::from(a.is_ok()) + u8::from(b.is_ok()), 1);
         assert_eq!(house.store.counts().await.unwrap().conversations, 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_to_a_session_that_a_person_took_back_is_refused_and_not_recorded() {
+        use crate::takeover::testing::{self, Scene};
+        use akk_proto::session::{Evidence, ProcessKind, Strategy};
+        let scene = Scene::new();
+        let control = Control { takeovers: scene.takeovers.clone(), ..control(&scene.house) };
+        let params = TakeoverParams {
+            session_id: testing::ID.into(),
+            strategy: Some(Strategy::SafeResume),
+            create_conversation: true,
+            ..TakeoverParams::default()
+        };
+        let id = scene.ask(params).await.unwrap().conversation.unwrap().conversation_id;
+        let send = SendParams {
+            request_id: Some("r-1".parse().unwrap()),
+            conversation_id: id.to_string(),
+            message: Some("go on".into()),
+            ..SendParams::default()
+        };
+        let terminal = testing::holder(testing::identity(42), ProcessKind::Tui, Evidence::Lock);
+        scene.provider.is(testing::held(vec![terminal.clone()]));
+        let before = scene.house.conversations.state(&id).await.unwrap();
+        let error = control.say(send.clone()).await.unwrap_err();
+        assert_eq!((error.kind, &error.details["pid"]), (ErrorKind::ActiveWriter, &42.into()));
+        assert_eq!(scene.house.conversations.state(&id).await.unwrap(), before);
+
+        scene.provider.is(testing::free());
+        tokio::time::pause();
+        let sent = control.say(send.clone()).await.unwrap();
+        assert!(sent.turn_id.is_some() && !sent.repeated);
+        // A repeat of what was recorded is answered, whoever has the session by then.
+        scene.house.ends(&id, crate::conversation::testing::normal()).await;
+        scene.provider.is(testing::held(vec![terminal]));
+        assert!(control.say(send).await.unwrap().repeated);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_was_taken_over_is_not_delegated_to_by_its_own_id() {
+        use crate::takeover::testing::{self, Scene};
+        use akk_proto::session::Strategy;
+        let scene = Scene::new();
+        let control = Control { takeovers: scene.takeovers.clone(), ..control(&scene.house) };
+        // Once it was an agent's own session, under a name of akkd's; that conversation is over.
+        let former = scene.house.begin(created(1)).await;
+        let name = scene.house.conversations.state(&former).await.unwrap().settings.session;
+        let session =
+            SessionEnsured { native_session_id: testing::ID.into(), how: SessionReached::Created, model: None };
+        scene.house.conversations.executor_report(&former, ExecutorReport::SessionReady(session), None).await.unwrap();
+        let close = akk_core::decide::Input::Close { reason: "x".into() };
+        scene.house.conversations.ask(&former, close, None).await.unwrap();
+        scene.house.ends(&former, crate::conversation::testing::normal()).await;
+        let params = TakeoverParams {
+            session_id: testing::ID.into(),
+            strategy: Some(Strategy::SafeResume),
+            create_conversation: true,
+            ..TakeoverParams::default()
+        };
+        let taken = scene.ask(params).await.unwrap().conversation.unwrap().conversation_id;
+        for named in [testing::ID.to_owned(), name] {
+            let params = DelegateParams { session: Some(named.clone()), ..delegation(&scene.house) };
+            let error = control.begin(params).await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::ActiveWriter, "{named}");
+            assert!(error.message.contains(taken.as_str()), "{}", error.message);
+        }
     }
 }

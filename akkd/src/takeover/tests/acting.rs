@@ -200,7 +200,7 @@ async fn a_daemon_that_does_not_answer_is_not_joined() {
     scene.provider.is(facts);
     let answer = scene.ask(create(Strategy::Attach)).await.unwrap();
     assert_eq!(answer.reason, Some(BlockReason::NoControlSocket));
-    assert!(answer.explanation.ends_with("does not answer: connection refused."), "{}", answer.explanation);
+    assert!(answer.explanation.ends_with("cannot be joined there: connection refused."), "{}", answer.explanation);
     assert_eq!(scene.conversations().await, 0);
 }
 

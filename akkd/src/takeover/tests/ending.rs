@@ -207,7 +207,7 @@ async fn a_child_that_stays_is_told_and_the_session_is_not_attached_beside_it() 
     held.relatives.push(relative(deaf.clone()));
     scene.provider.is_run_by(vec![held]);
     scene.ask(plan()).await.unwrap();
-    let answer = scene.ask(TakeoverParams { wait_ms: Some(300), ..confirm(terminal.identity.pid) }).await.unwrap();
+    let answer = scene.ask(TakeoverParams { wait_ms: Some(2000), ..confirm(terminal.identity.pid) }).await.unwrap();
     let alive = deaf.is_alive().unwrap();
     crate::platform::signal_process(&deaf, crate::platform::Signal::KILL).unwrap();
     assert!(alive);
@@ -451,7 +451,7 @@ async fn a_session_that_another_takes_at_once_is_left_to_it() {
     let next = holder(identity(77), ProcessKind::Tui, Evidence::Lock);
     scene.provider.finds(move || Ok(held(vec![if target.is_alive().unwrap() { runs.clone() } else { next.clone() }])));
     scene.ask(plan()).await.unwrap();
-    let answer = scene.ask(TakeoverParams { wait_ms: Some(500), ..confirm(terminal.identity.pid) }).await.unwrap();
+    let answer = scene.ask(TakeoverParams { wait_ms: Some(2000), ..confirm(terminal.identity.pid) }).await.unwrap();
     assert_eq!((answer.status, answer.reason), (TakeoverStatus::Blocked, Some(BlockReason::ActiveCliConflict)));
     assert!(answer.side_effects_executed && answer.explanation.contains("rocess 77"), "{}", answer.explanation);
     assert_eq!(steps(&answer), ["checked", "signalled", "exited"]);
@@ -554,12 +554,18 @@ async fn a_fresh_safe_resume_takes_what_a_crash_left_free() {
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_leave_the_session_to_nobody() {
     let scene = Scene::new();
-    let terminal = Terminal::running("trap 'sleep 0.3; exit 0' TERM; echo ready; while :; do sleep 0.02; done");
+    let mut terminal =
+        Terminal::running("trap 'echo asked; sleep 0.3; exit 0' TERM; echo ready; while :; do sleep 0.02; done");
     scene.provider.is_run_by(vec![terminal.holds()]);
     scene.ask(plan()).await.unwrap();
     let mut events = scene.house.store.subscribe_events();
-    let call = scene.takeovers.takeover(confirm(terminal.identity.pid), &scene.config, None);
-    tokio::time::timeout(Duration::from_millis(100), call).await.unwrap_err();
+    let mut said = BufReader::new(terminal.child.stdout.take().unwrap());
+    let asked_to_end = tokio::task::spawn_blocking(move || said.read_line(&mut String::new()).unwrap());
+    tokio::select! {
+        answer = scene.takeovers.takeover(confirm(terminal.identity.pid), &scene.config, None) => panic!("{answer:?}"),
+        // The caller is gone here.
+        said = asked_to_end => assert!(said.unwrap() > 0),
+    }
     let attached = async {
         loop {
             if let EventBody::NativeSessionAttached(attachment) = &events.recv().await.unwrap().body {
@@ -577,7 +583,7 @@ async fn a_probe_that_never_answers_does_not_hold_a_takeover_up() {
     let mut facts = held(vec![holder(identity(42), ProcessKind::Daemon, Evidence::Lock)]);
     facts.control_socket = Some("/run/answers.sock".into());
     scene.provider.is(facts);
-    let silent = takeovers(&scene.house, &scene.provider, std::sync::Arc::new(|_| Box::pin(std::future::pending())));
+    let silent = takeovers(&scene.house, &scene.provider, std::sync::Arc::new(|_, _| Box::pin(std::future::pending())));
     tokio::time::pause();
     let params = TakeoverParams { strategy: Some(Strategy::Attach), wait_ms: None, ..plan() };
     let answer = silent.takeover(params.clone(), &scene.config, None).await.unwrap();

@@ -101,49 +101,49 @@ fn rows() -> Vec<Row> {
             Fork,
         ),
         row("a daemon that answers", in_a_daemon(), ["active_cli_conflict", READY, "shared_holder", SUMMARY], Attach)
-            .around(|a| a.control = Control::Answers),
+            .around(|a| a.control = Control::CanBeJoined),
         row(
             "a daemon that answers, at work",
             but(in_a_daemon(), |f| f.session.activity = SessionActivity::Working),
             ["active_cli_conflict", READY, "shared_holder", SUMMARY],
             Attach,
         )
-        .around(|a| a.control = Control::Answers),
+        .around(|a| a.control = Control::CanBeJoined),
         row(
             "an app server that answers",
             run_by(AppServer, Rollout),
             ["active_cli_conflict", READY, "shared_holder", SUMMARY],
             Attach,
         )
-        .around(|a| a.control = Control::Answers),
+        .around(|a| a.control = Control::CanBeJoined),
         row(
             "a daemon that answers, with other sessions",
             but(in_a_daemon(), |f| f.holders[0].also_holds = vec!["other".into()]),
             ["active_cli_conflict", READY, "shared_holder", SUMMARY],
             Attach,
         )
-        .around(|a| a.control = Control::Answers),
+        .around(|a| a.control = Control::CanBeJoined),
         row(
             "a daemon that answers and a terminal that shows it",
             two(at(42, Daemon, Lock), at(43, Tui, Argv)),
             ["active_cli_conflict", READY, "shared_holder", SUMMARY],
             Attach,
         )
-        .around(|a| a.control = Control::Answers),
+        .around(|a| a.control = Control::CanBeJoined),
         row(
             "a daemon that answers, in the same directory only",
             run_by(Daemon, Cwd),
             ["active_cli_conflict", "no_control_socket", "shared_holder", SUMMARY],
             Fork,
         )
-        .around(|a| a.control = Control::Answers),
+        .around(|a| a.control = Control::CanBeJoined),
         row(
             "a daemon that is silent",
             in_a_daemon(),
             ["active_cli_conflict", "no_control_socket", "shared_holder", SUMMARY],
             Fork,
         )
-        .around(|a| a.control = Control::Silent("connection refused".into())),
+        .around(|a| a.control = Control::CannotBeJoined("connection refused".into())),
         row(
             "a daemon of akkd's own",
             in_a_daemon(),
@@ -151,7 +151,7 @@ fn rows() -> Vec<Row> {
             Fork,
         )
         .around(|a| {
-            a.control = Control::Answers;
+            a.control = Control::CanBeJoined;
             a.guarded.insert(42, Guard::Ours(None));
         }),
         row(
@@ -254,7 +254,7 @@ fn rows() -> Vec<Row> {
             ["active_cli_conflict", "archived", "shared_holder", SUMMARY],
             Fork,
         )
-        .around(|a| a.control = Control::Answers),
+        .around(|a| a.control = Control::CanBeJoined),
         row(
             "archived, in a terminal",
             but(run_by(Tui, Lock), |f| f.session.archived = true),
@@ -294,7 +294,7 @@ fn rows() -> Vec<Row> {
             SafeResume,
         )
         .around(|a| {
-            a.control = Control::Answers;
+            a.control = Control::CanBeJoined;
             a.no_workspace = Some("x".into());
         }),
         row("nothing to resume it with", free(), ["agent_unavailable", "no_holder", "no_holder", SUMMARY], Fork)
@@ -313,7 +313,7 @@ fn rows() -> Vec<Row> {
             Attach,
         )
         .around(|a| {
-            a.control = Control::Answers;
+            a.control = Control::CanBeJoined;
             a.no_program = Some("x".into());
         }),
         row(
