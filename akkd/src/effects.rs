@@ -107,6 +107,11 @@ impl Effects {
                 "Set its transport back, or delegate anew.",
             ));
         }
+        // A session that is begun in place of a native one may not do more than that, and thinks with the same model.
+        let given_up = match &state.origin {
+            Some(Origin::Attached { attachment, .. }) if state.native_session.is_none() => Some(attachment),
+            _ => None,
+        };
         if let Some(proxy) = &s.proxy {
             agent.proxy = Some(proxy.clone());
         }
@@ -117,7 +122,8 @@ impl Effects {
             session: s.session.clone(),
             native_session: state.native_session.clone(),
             attachment,
-            model: s.model.clone().or_else(|| agent.model.clone()),
+            sandbox: given_up.and_then(|a| a.sandbox.clone()),
+            model: s.model.clone().or_else(|| agent.model.clone()).or_else(|| given_up.and_then(|a| a.model.clone())),
             proxy: agent.proxy.clone(),
             permissions: s.permissions,
             agent_timeout: Duration::from_secs(u64::from(s.agent_timeout_minutes) * 60),

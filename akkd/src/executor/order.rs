@@ -27,6 +27,9 @@ pub struct TurnOrder {
     /// Transport `codex`: how the conversation came by the session that `native_session` names; none once that was
     /// given up for a fresh one.
     pub attachment: Option<NativeAttachment>,
+    /// Transport `codex`: the sandbox of a session that is begun in place of a native one, which was given up; none:
+    /// the agent's configuration says.
+    pub sandbox: Option<String>,
     /// The model, if one was asked for.
     pub model: Option<String>,
     /// Becomes `ALL_PROXY` and `all_proxy` of the agent.

@@ -30,6 +30,7 @@ pub(super) fn order(kind: &str) -> TurnOrder {
         session: "akk-test-1".into(),
         native_session: None,
         attachment: None,
+        sandbox: None,
         model: None,
         proxy: None,
         permissions: PermissionPolicy::All,

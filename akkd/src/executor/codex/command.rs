@@ -15,8 +15,7 @@ const SANDBOXES: [&str; 3] = ["read-only", "workspace-write", "danger-full-acces
 /// Goes on with `session`: its own directory and sandbox, and its own model unless the order names one.
 pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<String> {
     let mut argv = exec(order);
-    // Without it Codex takes the sandbox of its configuration.
-    argv.extend(own.sandbox.iter().filter(|s| SANDBOXES.contains(&s.as_str())).map(|s| format!("--sandbox={s}")));
+    argv.extend(sandbox_option(own.sandbox.as_deref()));
     argv.extend(own.cwd.to_str().map(|cwd| format!("--cd={cwd}")));
     match &order.model {
         Some(wanted) => argv.extend(model_options(wanted)),
@@ -29,6 +28,7 @@ pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<Stri
 /// Begins a session. What the order does not say, Codex' configuration does.
 pub(super) fn fresh(order: &TurnOrder) -> Vec<String> {
     let mut argv = exec(order);
+    argv.extend(sandbox_option(order.sandbox.as_deref()));
     argv.extend(order.workspace.to_str().map(|cwd| format!("--cd={cwd}")));
     argv.extend(order.model.iter().flat_map(|wanted| model_options(wanted)));
     argv.extend(["--", "-"].map(str::to_owned));
@@ -40,6 +40,11 @@ fn exec(order: &TurnOrder) -> Vec<String> {
     let mut argv = if command.is_empty() { vec!["codex".to_owned()] } else { command.clone() };
     argv.extend(["exec", "--json", "--skip-git-repo-check"].map(str::to_owned));
     argv
+}
+
+/// `--sandbox`, for a name that Codex knows. Without it Codex takes the sandbox of its configuration.
+fn sandbox_option(sandbox: Option<&str>) -> Option<String> {
+    sandbox.filter(|s| SANDBOXES.contains(s)).map(|s| format!("--sandbox={s}"))
 }
 
 /// `--model`, and the reasoning effort where the name holds one.
@@ -124,5 +129,12 @@ mod tests {
         let known =
             ["codex", "exec", "--json", "--skip-git-repo-check", "--cd=/other place", "--model=gpt-x", "--", "-"];
         assert_eq!(line, known);
+    }
+
+    #[test]
+    fn a_session_that_is_begun_in_place_of_a_native_one_has_its_sandbox() {
+        let begun = |sandbox: &str| fresh(&TurnOrder { sandbox: Some(sandbox.to_owned()), ..order(None) }).join(" ");
+        assert!(begun("read-only").contains(" --sandbox=read-only --cd="));
+        assert!(!begun("--yolo").contains("yolo"));
     }
 }
