@@ -115,8 +115,5 @@ pub(super) fn resume(resume: &ResumeView, view: &View) -> String {
         Some(sandbox) => field("sandbox", sandbox, view),
         None => field("sandbox", "not known", view),
     });
-    if !resume.command.is_empty() {
-        out.push_str(&field("command", &command(&resume.command), view));
-    }
     out
 }
