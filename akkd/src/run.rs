@@ -18,6 +18,7 @@ use crate::takeover::{Outside, Takeovers};
 use akk_proto::api::{CallbackServer as _, ControlServer as _};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
+use akk_proto::session::SessionActivity;
 use jsonrpsee::Methods;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -212,8 +213,9 @@ async fn until_stop(mut asked: watch::Receiver<StopAsked>, terminated: &Cancella
     }
 }
 
-/// Whether a Codex session can be joined in the daemon whose control socket this is; why not, as a clause.
-async fn can_be_joined(socket: PathBuf, session: String) -> Result<(), String> {
+/// Whether a Codex session can be joined in the daemon whose control socket this is, and whether a turn runs in it; why
+/// not, as a clause.
+async fn can_be_joined(socket: PathBuf, session: String) -> Result<SessionActivity, String> {
     let thread = app_server::look_at_thread(&socket, &session).await?;
     if thread.state == ThreadState::NotLoaded {
         return Err("the daemon that answers there does not have it".to_owned());
@@ -221,7 +223,7 @@ async fn can_be_joined(socket: PathBuf, session: String) -> Result<(), String> {
     if !thread.can_be_joined {
         return Err("the daemon that answers there cannot keep messages of AKK apart from turns of a person".to_owned());
     }
-    Ok(())
+    Ok(if thread.state == ThreadState::Idle { SessionActivity::Idle } else { SessionActivity::Working })
 }
 
 fn system(what: &str, error: &std::io::Error) -> Failure {

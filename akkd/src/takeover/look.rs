@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a daemon may take to answer.
-const PROBE: Duration = Duration::from_secs(5);
+pub(super) const PROBE: Duration = Duration::from_secs(5);
 
 /// Where programs are looked for when an agent has no PATH, as the C library does it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -184,7 +184,7 @@ async fn no_workspace(facts: &SessionFacts) -> Option<String> {
 async fn control(probe: &JoinProbe, facts: &SessionFacts) -> Control {
     let Some(socket) = facts.control_socket.clone() else { return Control::Absent };
     match tokio::time::timeout(PROBE, probe(socket, facts.session.session_id.clone())).await {
-        Ok(Ok(())) => Control::CanBeJoined,
+        Ok(Ok(_)) => Control::CanBeJoined,
         Ok(Err(why)) => Control::CannotBeJoined(why),
         Err(_elapsed) => Control::CannotBeJoined(format!("nothing came within {} seconds", PROBE.as_secs())),
     }

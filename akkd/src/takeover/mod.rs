@@ -25,7 +25,7 @@ use crate::conversation::{Conversations, Request};
 use crate::sessions::{SessionProvider, Sessions};
 use crate::store::Store;
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::session::{BlockReason, Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus};
+use akk_proto::session::{BlockReason, SessionActivity, Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus};
 use futures_util::future::BoxFuture;
 use look::{Look, ask};
 use parameters::Asked;
@@ -36,9 +36,9 @@ use tokio::sync::OwnedMutexGuard;
 
 const METHOD: &str = "sessions.takeover";
 
-/// Asks the daemon at a control socket whether a session, named by its id, can be joined in it; where it cannot, a
-/// clause says why.
-pub type JoinProbe = Arc<dyn Fn(PathBuf, String) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Asks the daemon at a control socket whether a session, named by its id, can be joined in it, and whether a turn runs
+/// there; where it cannot be joined, a clause says why.
+pub type JoinProbe = Arc<dyn Fn(PathBuf, String) -> BoxFuture<'static, Result<SessionActivity, String>> + Send + Sync>;
 
 /// What a takeover must reach outside of this room.
 #[derive(Clone)]

@@ -7,21 +7,24 @@ use super::words;
 use crate::sessions::Holder;
 use akk_core::Conversation;
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::session::{Confidence, Strategy};
+use akk_proto::session::{Confidence, NativeAttachment, SessionActivity, Strategy};
 
 impl Takeovers {
-    /// Refuses a message to a session that another process took since it was attached: nothing of it may be recorded.
-    /// A conversation without an attachment, or whose turn is open, or that joined a daemon, is not looked at.
+    /// Refuses a message to a session that another process took since it was attached, or in which a turn of the person
+    /// runs: nothing of it may be recorded. A conversation without an attachment, or whose turn is open, is not looked at.
     ///
     /// Who merely sits in the same directory does not count: the agent's own lock protects against what a guess does
     /// not show.
     ///
     /// # Errors
-    /// `active_writer` with who has it, or with what could not be read; `storage`.
+    /// `active_writer` with who has it, or with what could not be read; `session_working`; `storage`.
     pub async fn refuse_if_taken(&self, state: &Conversation) -> Result<(), Failure> {
         let Some(attachment) = state.attachment() else { return Ok(()) };
-        if attachment.strategy == Strategy::Attach || state.open_turn.is_some() || state.phase.is_terminal() {
+        if state.open_turn.is_some() || state.phase.is_terminal() {
             return Ok(());
+        }
+        if attachment.strategy == Strategy::Attach {
+            return self.refuse_if_working(attachment).await;
         }
         // What is not there any more is found out by the turn, which can be recovered then.
         let Ok(provider) = self.sessions.provider(Some(&attachment.agent)) else { return Ok(()) };
@@ -50,6 +53,22 @@ impl Takeovers {
             return Err(Failure::new(ErrorKind::ActiveWriter, message, hint));
         }
         Ok(())
+    }
+
+    /// Refuses a message to a session in the person's own daemon while a turn runs there. A daemon that is gone, or that
+    /// does not answer, is told by the turn.
+    async fn refuse_if_working(&self, attachment: &NativeAttachment) -> Result<(), Failure> {
+        let Some(socket) = &attachment.control_socket else { return Ok(()) };
+        let session = &attachment.session_id;
+        let asked = (self.outside.joining)(socket.into(), session.clone());
+        match tokio::time::timeout(look::PROBE, asked).await {
+            Ok(Ok(SessionActivity::Working)) => Err(Failure::new(
+                ErrorKind::SessionWorking,
+                format!("a turn of somebody else runs in the session {session}"),
+                "Wait until it has ended (`akkctl sessions --watch` tells), then send again; nothing was recorded.",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Those of the holders that work for this very conversation: what is left of its last turn.

@@ -15,7 +15,7 @@ use akk_proto::session::{
 };
 use futures_util::FutureExt as _;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 
@@ -241,12 +241,18 @@ pub(crate) fn configured(house: &House, text: &str) -> Config {
     Config::parse(&house.dir.path().join("config.toml"), text, &around).unwrap()
 }
 
-/// Every control socket answers, if it is called `answers.sock`.
+/// A control socket answers if it is called `answers.sock`, or `busy.sock` for a session in which a turn runs.
 pub(crate) fn answering() -> JoinProbe {
     Arc::new(|path: PathBuf, session: String| {
         assert_eq!(session, ID);
-        let answers = path.file_name().is_some_and(|n| n == Path::new("answers.sock"));
-        async move { if answers { Ok(()) } else { Err("connection refused".to_owned()) } }.boxed()
+        async move {
+            match path.file_name().and_then(|n| n.to_str()) {
+                Some("answers.sock") => Ok(SessionActivity::Idle),
+                Some("busy.sock") => Ok(SessionActivity::Working),
+                _ => Err("connection refused".to_owned()),
+            }
+        }
+        .boxed()
     })
 }
 

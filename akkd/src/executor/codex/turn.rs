@@ -16,7 +16,6 @@ use akk_proto::LaunchId;
 use akk_proto::conversation::Transport;
 use akk_proto::error::Failure;
 use akk_proto::event::{CancelStep, Exit, SessionEnsured, SessionReached};
-use akk_proto::session::Strategy;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -45,9 +44,6 @@ struct Start {
 impl Seat {
     /// Carries a turn out from its beginning. The answer says why it stopped.
     pub(in crate::executor) async fn codex_turn(&mut self, open: &mut OpenTurn) -> Step<Infallible> {
-        if is_joined(&open.order) {
-            return Err(Break::cannot_start("joining a session in its daemon is not available in this version"));
-        }
         self.let_go(Some("a fresh client is needed".to_owned())).await;
         let start = self.codex_prepare(open).await?;
         if self.cancelled_meanwhile(open).await? {
@@ -65,10 +61,6 @@ impl Seat {
         adopted: bool,
         cancelling: bool,
     ) -> Step<Infallible> {
-        if is_joined(&open.order) {
-            let reason = "joining a session in its daemon is not available in this version".to_owned();
-            return Err(Break::ended(How::Failed { reason }));
-        }
         if !adopted {
             let reason = "akkd went down while it handed the prompt over, and no client of codex is left".to_owned();
             return Err(Break::ended(How::Uncertain { reason }));
@@ -271,11 +263,4 @@ impl Seat {
         ended.exit = left.exit;
         Err(Break::Ended(Box::new(ended)))
     }
-}
-
-/// Whether the session is joined in the daemon in which it lives.
-fn is_joined(order: &TurnOrder) -> bool {
-    order.attachment.as_ref().is_some_and(|a| {
-        a.strategy == Strategy::Attach && order.native_session.as_deref() == Some(a.session_id.as_str())
-    })
 }

@@ -332,6 +332,19 @@ async fn a_message_to_an_attached_session_is_refused_while_another_process_has_i
 }
 
 #[tokio::test]
+async fn a_message_to_a_session_in_a_daemon_is_refused_while_somebody_elses_turn_runs_there() {
+    let scene = Scene::new();
+    let mut facts = in_a_daemon();
+    facts.control_socket = Some("/run/busy.sock".into());
+    scene.provider.is(facts);
+    let id = scene.ask(create(Strategy::Attach)).await.unwrap().conversation.unwrap().conversation_id;
+    let state = scene.house.conversations.state(&id).await.unwrap();
+    let refused = scene.takeovers.refuse_if_taken(&state).await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::SessionWorking);
+    assert!(refused.hint.contains("send again"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn only_an_attached_session_without_a_turn_is_looked_at_before_a_message() {
     let scene = Scene::new();
     scene.provider.is(in_a_daemon());
