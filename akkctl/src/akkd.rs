@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How long a waiting client waits for a stopped akkd to be started by somebody.
 const RECONNECT: Duration = Duration::from_secs(10);
+/// Between two attempts.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// akkd, connected when first needed, and started when none runs.
 #[derive(Debug)]
@@ -188,18 +190,31 @@ impl<'a> Stream<'a> {
     }
 
     fn subscribed(&mut self, params: &impl Serialize) -> Result<&mut Subscription> {
-        let subscription = if let Some(subscription) = self.subscription.take() {
-            subscription
-        } else {
-            let client = if self.fruitless {
-                start::reconnect(self.surroundings, RECONNECT)?
-            } else {
-                start::connect_or_start(self.surroundings)?
-            };
-            client.subscribe(self.method, params)?
+        let subscription = match self.subscription.take() {
+            Some(subscription) => subscription,
+            None if self.fruitless => self.subscribed_again(params)?,
+            None => start::connect_or_start(self.surroundings)?.subscribe(self.method, params)?,
         };
         Ok(self.subscription.insert(subscription))
     }
+
+    /// An akkd that stops may still take a connection, and breaks it.
+    fn subscribed_again(&self, params: &impl Serialize) -> Result<Subscription> {
+        let begun = Instant::now();
+        loop {
+            let left = RECONNECT.saturating_sub(begun.elapsed());
+            match start::reconnect(self.surroundings, left)?.subscribe(self.method, params) {
+                Err(e) if (e.is_broken_connection() || is_stopping(&e)) && !left.is_zero() => {
+                    std::thread::sleep(BREATH);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+fn is_stopping(e: &Error) -> bool {
+    matches!(e, Error::Refused(failure) if failure.kind == ErrorKind::Stopping)
 }
 
 /// A name of our own for a call that changes something.

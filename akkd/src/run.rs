@@ -7,7 +7,7 @@ use crate::conversation::{Conversations, IdleTimers};
 use crate::delivery::Runner;
 use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
-use crate::lifecycle::{self, Activation, Listeners, Lock, Signals, Socket};
+use crate::lifecycle::{self, Activation, Listeners, Lock, LockError, Signals, Socket};
 use crate::sessions::Sessions;
 use crate::sessions::codex::CodexSessions;
 use crate::sessions::codex::app_server::{self, ThreadState};
@@ -21,7 +21,7 @@ use akk_proto::paths::Paths;
 use jsonrpsee::Methods;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,10 @@ use tokio_util::task::TaskTracker;
 
 /// How long connections may finish what they are in the middle of.
 const FINISH: Duration = Duration::from_secs(5);
+/// How long the end of another akkd is waited for, in a start. akkctl waits 20 s for a start.
+const STOPPING: Duration = Duration::from_secs(15);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 /// How often old conversations are looked for, where the configuration asks for it.
 const DELETE_EVERY: Duration = Duration::from_hours(24);
 
@@ -49,7 +53,7 @@ pub struct Start {
 pub async fn run(start: Start) -> Result<(), Failure> {
     let Start { paths, config, activation } = start;
     let clock = Clock::system();
-    let lock = match Lock::acquire(&paths.lock()) {
+    let lock = match lock_after_a_stopping_one(&paths).await {
         Ok(lock) => lock,
         Err(lost) => {
             if !activation.is_empty()
@@ -164,6 +168,21 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     // The lock is let go last: whoever takes it finds everything written.
     drop(lock);
     Ok(())
+}
+
+/// Takes the lock. An akkd that stops has removed its sockets, and lets the lock go once its agents have ended: it is
+/// waited for.
+async fn lock_after_a_stopping_one(paths: &Paths) -> Result<Lock, LockError> {
+    let begun = Instant::now();
+    loop {
+        match Lock::acquire(&paths.lock()) {
+            Err(LockError::Held { .. }) if !paths.control_socket.exists() && begun.elapsed() < STOPPING => {
+                // The end of a lock is told to nobody who does not stand in line for it with a thread.
+                tokio::time::sleep(LOOK).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// The sockets' doors: what is served where, until `stop`.

@@ -598,9 +598,6 @@ pub struct ResumeView {
     /// The sandbox of its newest turn: `read-only`, `workspace-write` or `danger-full-access`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
-    /// The command line's words without the prompt.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
 }
 
 /// A process in a plan.

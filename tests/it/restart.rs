@@ -5,7 +5,7 @@ use akk_proto::api::{ControlClient as _, Empty, ListParams};
 use akk_proto::conversation::{Need, Status, Transport};
 use akk_proto::message::MessageType;
 use akk_tests::daemon::params;
-use akk_tests::{Daemon, Home, Plan, peers, processes, wait_for};
+use akk_tests::{Daemon, Home, Plan, ctl, peers, processes, wait_for};
 use std::io::Read as _;
 
 /// SIGKILL in mid-turn, start again: the agent went on, its result is there, once; one prompt.
@@ -257,4 +257,21 @@ async fn a_stale_socket_is_no_obstacle() {
     assert!(akkd.home.control_socket().exists(), "SIGKILL leaves the socket's file");
     akkd.start_again().await;
     akkd.done("say hello").await;
+}
+
+#[tokio::test]
+async fn a_start_waits_for_an_akkd_that_still_ends_its_agents() {
+    let home = Home::new();
+    let folder = home.akk();
+    std::fs::create_dir_all(&folder).unwrap();
+    // As an akkd that stops: it has no sockets any more, and holds the lock.
+    let stopping = std::fs::File::create(folder.join("akkd.lock")).unwrap();
+    stopping.lock().unwrap();
+    let mut start = ctl::command(&home, &["daemon", "start"]).spawn().unwrap();
+    // An akkd that gave up at once would have been heard of by then.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(start.try_wait().unwrap().is_none(), "it waits");
+    drop(stopping);
+    assert!(start.wait().await.unwrap().success());
+    ctl::run(&home, &["daemon", "stop"]).await.ok();
 }

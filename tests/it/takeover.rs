@@ -1,7 +1,7 @@
 //! Native sessions of the real codex are taken over by each strategy, or it is said precisely why not.
 
 use akk_proto::api::{ControlClient as _, SendParams};
-use akk_proto::conversation::{Need, Status, Transport};
+use akk_proto::conversation::{Need, PermissionPolicy, Status, Transport};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::TurnOutcome;
 use akk_proto::session::{
@@ -13,8 +13,6 @@ use akk_tests::daemon::params;
 use akk_tests::native::wanted;
 use akk_tests::terminal::Terminal;
 use akk_tests::{Native, processes, wait_for};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::path::PathBuf;
 
 const TERMINATE: Strategy = Strategy::TerminateThenResume;
@@ -150,7 +148,9 @@ with_codex!(a_terminal_is_ended_after_a_confirmation_and_its_session_goes_on, ak
     let done = akkd.takeover(confirmed(&planned)).await;
     assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
     terminal.ended().await;
-    let steps: Vec<_> = done.steps.iter().map(|s| s.step.as_str()).collect();
+    // What it had started at that moment, if anything, is ended beside it.
+    let mut steps: Vec<_> = done.steps.iter().map(|s| s.step.as_str()).collect();
+    steps.dedup();
     assert_eq!(steps, ["checked", "signalled", "exited", "lock_free", "attached"]);
     goes_on(&akkd, &done).await;
 
@@ -220,22 +220,28 @@ with_codex!(a_running_turn_is_not_ended_unless_that_is_wanted, akkd, {
     goes_on(&akkd, &done).await;
 });
 
-with_codex!(a_process_that_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd, {
-    let (mut terminal, id) = terminal(&akkd).await;
-    let signal = |s| kill(Pid::from_raw(terminal.pid() as i32), s).unwrap();
-    signal(Signal::SIGSTOP);
-    let planned = akkd.plan(&id, TERMINATE).await;
-    let still = akkd.takeover(TakeoverParams { wait_ms: Some(200), ..confirmed(&planned) }).await;
-    assert_eq!((still.status, still.reason), (TakeoverStatus::Blocked, Some(BlockReason::TargetStillActive)));
-    assert!(still.side_effects_executed && still.steps.iter().any(|s| s.step == "signalled"), "{still:#?}");
-    assert!(processes::lives(terminal.pid()));
-    assert_eq!(akkd.conversations().await, 0);
-
-    let planned = akkd.plan(&id, TERMINATE).await;
-    let done = akkd.takeover(TakeoverParams { kill: true, wait_ms: Some(200), ..confirmed(&planned) }).await;
-    assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
-    terminal.ended().await;
-    goes_on(&akkd, &done).await;
+with_codex!(what_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd, {
+    // What a process ignores, the program that it becomes ignores too.
+    let deaf = "The word is swordfish.\nRUN trap '' TERM; exec sleep 4242";
+    let sleeps = || processes::of(akkd.home.root()).into_iter().find(|p| p.command.starts_with("sleep 4242"));
+    for kill in [false, true] {
+        let mut exec = akkd.codex.exec(&["-s", "danger-full-access"], deaf).await;
+        let tool = wait_for("the tool", async || sleeps()).await;
+        let planned = akkd.plan(&exec.session, TERMINATE).await;
+        let wait_ms = Some(2000);
+        let done = akkd.takeover(TakeoverParams { even_if_working: true, kill, wait_ms, ..confirmed(&planned) }).await;
+        exec.ended().await;
+        assert!(done.side_effects_executed && done.steps.iter().any(|s| s.step == "signalled"), "{done:#?}");
+        if kill {
+            assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
+            assert!(!processes::lives(tool.pid));
+            goes_on(&akkd, &done).await;
+        } else {
+            assert_eq!((done.status, done.reason), (TakeoverStatus::Blocked, Some(BlockReason::TargetStillActive)));
+            assert_eq!(akkd.conversations().await, 0);
+            processes::end(tool.pid);
+        }
+    }
 });
 
 with_codex!(an_exec_and_the_tools_that_it_started_end_together, akkd, {
@@ -424,11 +430,20 @@ with_codex!(a_cancelled_turn_in_the_shared_daemon_leaves_the_terminal_to_the_per
 with_codex!(what_the_agent_in_the_shared_daemon_asks_for_the_person_can_allow, akkd, {
     let _daemon = akkd.codex.shared_daemon().await;
     let (terminal, id) = shared(&akkd).await;
-    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    // By the policy it would not be done.
+    let permissions = Some(PermissionPolicy::Deny);
+    let params = TakeoverParams { create_conversation: true, permissions, ..wanted(&id, Strategy::Attach) };
+    let conversation = akkd.takeover(params).await.conversation.unwrap().conversation_id;
     akkd.send(&conversation, "ESCALATE touch made;;SAY it is made").await;
-    terminal.shows("Would you like to run the following command?").await;
+    let question = "Would you like to run the following command?";
+    terminal.shows(question).await;
     assert_eq!(akkd.get(&conversation).await.status, Status::WaitingForAgent);
-    terminal.keys("y");
+    let answered = async || {
+        // Codex takes no notice of a key that comes too soon after the question.
+        terminal.keys("y");
+        (!terminal.shown().contains(question)).then_some(())
+    };
+    wait_for("the answer to be taken", answered).await;
     assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "it is made");
     assert!(akkd.home.workspace().join("made").exists());
     let did = serde_json::to_string(&crate::delegate::activity(&akkd, &conversation).await).unwrap();

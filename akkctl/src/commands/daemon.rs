@@ -8,15 +8,18 @@ use crate::output::{self, print};
 use crate::service;
 use crate::start::{Started, Version, start_on_request};
 use akk_proto::api::{DaemonInfo, Empty, StopParams};
+use akk_proto::paths::Paths;
 use notify::Watcher as _;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long akkd may take to stop.
 const STOP_PATIENCE: Duration = Duration::from_mins(1);
+/// Between two looks at an akkd that stops.
+const LOOK: Duration = Duration::from_millis(10);
 /// Watches are hints: looked at again after this in any case.
 const SCAN: Duration = Duration::from_secs(2);
 /// Read backwards in pieces of this size, in bytes.
@@ -55,7 +58,9 @@ fn stop(agents: bool, context: &Context<'_>) -> Result<u8> {
         Err(Error::Broken { .. }) => None,
         other => Some(other?),
     };
-    if answer.is_some() && !client.wait_for_close(STOP_PATIENCE) {
+    // It closes its connections first, then it ends idle agents.
+    let closed = answer.is_none() || client.wait_for_close(STOP_PATIENCE);
+    if !closed || !has_ended(&context.surroundings.paths, STOP_PATIENCE) {
         return Err(Error::Program {
             message: format!("akkd was asked to stop and still runs after {} s", STOP_PATIENCE.as_secs()),
             hint: "look into `akkctl daemon logs`".to_owned(),
@@ -72,6 +77,28 @@ fn stop(agents: bool, context: &Context<'_>) -> Result<u8> {
         None => print("akkd is stopped; running turns are left alone, and the next akkd goes on with them\n")?,
     }
     Ok(exit::OK)
+}
+
+/// Waits until the akkd that stops has let go of its home, `patience` at most. Tells whether it did, or whether another
+/// one answers there already.
+fn has_ended(paths: &Paths, patience: Duration) -> bool {
+    // What cannot be looked at is not waited for.
+    let Ok(lock) = File::open(paths.lock()) else { return true };
+    let begun = Instant::now();
+    loop {
+        match lock.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {}
+            // Closing the file lets it go again at once.
+            Ok(()) | Err(TryLockError::Error(_)) => return true,
+        }
+        if Client::connect(&paths.control_socket).is_ok() {
+            return true;
+        }
+        if begun.elapsed() >= patience {
+            return false;
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 fn status(context: &Context<'_>) -> Result<u8> {
@@ -216,6 +243,23 @@ mod tests {
         assert_eq!(tail.lines().unwrap(), Vec::<String>::new());
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"f\nnew\n").unwrap();
         assert_eq!(tail.lines().unwrap(), ["half", "new"]);
+    }
+
+    #[test]
+    fn an_akkd_that_still_ends_its_agents_is_not_said_to_be_stopped() {
+        let (_folder, at) = crate::client::tests::home();
+        let paths = at.paths;
+        assert!(has_ended(&paths, Duration::ZERO), "there never was one");
+        std::fs::create_dir_all(&paths.state).unwrap();
+        let stopping = File::create(paths.lock()).unwrap();
+        stopping.lock().unwrap();
+        assert!(!has_ended(&paths, Duration::from_millis(50)));
+        let ended = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| has_ended(&paths, STOP_PATIENCE));
+            drop(stopping);
+            waiting.join().unwrap()
+        });
+        assert!(ended);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn run(args: Takeover, context: &Context<'_>) -> Result<u8> {
             print(&output::takeover(&found, &looking, &context.view))?;
             return Ok(exit_code(found.status));
         };
-        print(&output::takeover_plan(&found, &context.view))?;
+        print(&output::takeover_plan(&found, &looking, &context.view))?;
         // What was typed before the plan was there is no answer to it. A terminal that cannot forget has nothing.
         let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         print(&output::takeover_question(plan, &context.view))?;
@@ -45,7 +45,13 @@ pub(super) fn run(args: Takeover, context: &Context<'_>) -> Result<u8> {
 fn call(akkd: &mut Akkd<'_>, params: &TakeoverParams) -> Result<Answer> {
     // Twice: for the process, and for the session's lock.
     let wait = Duration::from_millis(params.wait_ms.unwrap_or_default()) * 2;
-    akkd.call_within("sessions.takeover", params, PATIENCE + wait)
+    akkd.call_within("sessions.takeover", params, PATIENCE + wait).map_err(|e| match e {
+        Error::Refused(mut failure) => {
+            failure.hint = output::as_typed(&failure.hint, params);
+            Error::Refused(failure)
+        }
+        other => other,
+    })
 }
 
 fn exit_code(status: TakeoverStatus) -> u8 {

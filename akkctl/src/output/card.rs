@@ -47,8 +47,12 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     }
     field("agent", &agent(c));
     field("workspace", &one_line(&c.workspace));
-    if let Some(taken) = &c.native_session_takeover {
-        adopted(taken, view, &mut field);
+    match &c.native_session_takeover {
+        Some(taken) if c.recovery.as_ref().is_some_and(|r| !r.former_sessions.is_empty()) => {
+            given_up(taken, view, &mut field);
+        }
+        Some(taken) => adopted(taken, view, &mut field),
+        None => {}
     }
     if let Some(fork) = &c.fork_context_takeover {
         forked(fork, view, &mut field);
@@ -80,11 +84,8 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
 }
 
 fn status(c: &ConversationView) -> String {
-    let came_from_a_session = c.native_session_takeover.is_some() || c.fork_context_takeover.is_some();
-    if came_from_a_session && c.status == Status::Idle && c.turn.is_none() {
-        return "ready; nothing was sent yet".to_owned();
-    }
-    words::status_sentence(c.status, c.needs, &one_line(&c.agent))
+    let rest = words::idle(c).map(str::to_owned);
+    rest.unwrap_or_else(|| words::status_sentence(c.status, c.needs, &one_line(&c.agent)))
 }
 
 /// Which session it goes on with, and how it came by it.
@@ -115,6 +116,13 @@ fn adopted(taken: &AttachmentView, view: &View, field: &mut impl FnMut(&str, &st
         "done: the session knows akkd's rules"
     };
     field("bootstrap", told);
+}
+
+/// Which session it came from, and has given up: a replay goes on in a new one.
+fn given_up(taken: &AttachmentView, view: &View, field: &mut impl FnMut(&str, &str)) {
+    let a = &taken.attachment;
+    field("came from", &native(&a.agent, &a.session_id, a.title.as_deref()));
+    field("", &format!("taken over {}; a replay of the history goes on in a new session", view.ago(a.attached_at)));
 }
 
 /// Which session it began with a summary of.
@@ -298,6 +306,24 @@ mod tests {
         answer.conversation = used;
         text.push_str(&card(&answer, &samples::view()));
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_session_that_was_given_up_for_a_replay_is_not_said_to_be_gone_on_with() {
+        use crate::output::samples::sessions as native;
+        use akk_proto::conversation::RecoveryView;
+        let mut answer = samples::get();
+        answer.events.clear();
+        answer.conversation = native::adopted_conversation();
+        answer.conversation.turn = samples::conversation().turn;
+        answer.conversation.recovery = Some(RecoveryView {
+            reason: "replayed into a fresh session".into(),
+            pending_message: None,
+            former_sessions: vec!["akk-codex-1".into()],
+        });
+        let text = card(&answer, &samples::view());
+        assert!(text.contains("  came from  codex ") && text.contains("goes on in a new session"), "{text}");
+        assert!(!text.contains("bootstrap") && !text.contains("evidence"), "{text}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) use report::{cancelled, delegated, deleted, error, reported, result, 
 pub(crate) use search::search;
 pub(crate) use session_watch::session_item;
 pub(crate) use sessions::{active_sessions, capabilities, sessions};
-pub(crate) use takeover::{plan_to_confirm, takeover, takeover_plan, takeover_question};
+pub(crate) use takeover::{as_typed, plan_to_confirm, takeover, takeover_plan, takeover_question};
 pub(crate) use terminal::{BOLD, BUSY, DIM, View, WARN, print, tell};
 pub(crate) use text::{one_line, short};
 pub(crate) use transcript::Transcript;

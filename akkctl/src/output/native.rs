@@ -134,8 +134,7 @@ pub(super) fn notes(session: &SessionView) -> String {
     }
     if session.archived {
         notes.push_str("(archived) ");
-    }
-    if session.capability == Capability::MetadataOnly {
+    } else if session.capability == Capability::MetadataOnly {
         notes.push_str("(metadata only) ");
     }
     notes
@@ -161,12 +160,11 @@ pub(super) fn facts(session: &SessionView, view: &View) -> String {
         let _ = write!(state, ", last activity {}", view.ago(at));
     }
     out.push_str(&styled_field("state", &state, activity_style(session.activity), view));
-    if session.archived {
-        out.push_str(&styled_field("archived", "its user put it away", WARN, view));
-    }
-    if session.capability == Capability::MetadataOnly {
-        let reason = session.capability_reason.as_deref().unwrap_or("no more is known of it");
-        out.push_str(&styled_field("limits", &format!("only what stands here is known: {reason}"), WARN, view));
+    match (&session.capability_reason, session.capability == Capability::MetadataOnly) {
+        (Some(reason), true) => out.push_str(&styled_field("limits", reason, WARN, view)),
+        (None, true) => out.push_str(&styled_field("limits", "no more than this is known of it", WARN, view)),
+        (_, false) if session.archived => out.push_str(&styled_field("limits", "it is archived", WARN, view)),
+        (_, false) => {}
     }
     if let Some(id) = &session.conversation_id {
         out.push_str(&field("belongs to", &format!("conversation {id}"), view));

@@ -9,8 +9,9 @@ use crate::error::Error;
 use akk_proto::api::{
     CancelAnswer, DelegateAnswer, DeleteAnswer, ReportAnswer, ResultAnswer, SendAnswer, SendState, WaitAnswer,
 };
-use akk_proto::conversation::{BudgetLevel, Status};
+use akk_proto::conversation::{BudgetLevel, ConversationView, Need, Status};
 use akk_proto::error::ErrorKind;
+use akk_proto::event::TurnOutcome;
 use akk_proto::message::Message;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -45,6 +46,7 @@ pub(crate) fn sent(answer: &SendAnswer, view: &View) -> String {
                 counted(c.queued.len() as u64, "message")
             )
         }
+        (SendState::Sent, Some(turn)) if not_delivered(c) => format!("{turn} of {id} was not delivered\n"),
         (SendState::Sent, Some(turn)) => format!("Sent to {id} as {turn}; {} works\n", one_line(&c.agent)),
         (SendState::Sent, None) => format!("Sent to {id}\n"),
     };
@@ -65,6 +67,11 @@ pub(crate) fn sent(answer: &SendAnswer, view: &View) -> String {
         let _ = writeln!(out, "  {}", view.paint(ALERT, &one_line(reason)));
     }
     out
+}
+
+/// Whether its last turn has ended already, without that the agent had its prompt.
+fn not_delivered(c: &ConversationView) -> bool {
+    c.turn.as_ref().is_some_and(|t| t.outcome == Some(TurnOutcome::NotDelivered))
 }
 
 /// `akkctl cancel` and `akkctl close`.
@@ -100,10 +107,14 @@ pub(crate) fn waited(answer: &WaitAnswer, view: &View) -> String {
         let _ = write!(out, "{}", view.paint(BOLD, c.conversation_id.as_str()));
     }
     if let Some(need) = answer.need {
-        let _ = write!(out, "  {}", view.paint(words::need_style(need), words::need(need)));
+        let word = match (need, &answer.conversation) {
+            (Need::Done, Some(c)) => words::idle(c).unwrap_or_else(|| words::need(need)),
+            _ => words::need(need),
+        };
+        let _ = write!(out, "  {}", view.paint(words::need_style(need), word));
     }
     out.push('\n');
-    if let Some(reason) = answer.conversation.as_ref().and_then(|c| c.stalled_reason.as_ref()) {
+    if let Some(reason) = answer.conversation.as_ref().and_then(why) {
         let _ = writeln!(out, "  {}", view.paint(ALERT, &one_line(reason)));
     }
     if let Some(message) = &answer.message {
@@ -114,6 +125,15 @@ pub(crate) fn waited(answer: &WaitAnswer, view: &View) -> String {
         out.push_str(&next_steps(c, view));
     }
     out
+}
+
+/// Why it waits for somebody, where a message does not say it.
+fn why(c: &ConversationView) -> Option<&String> {
+    match c.status {
+        Status::NeedsModelSelection => c.model_selection.as_ref().map(|m| &m.reason),
+        Status::NeedsRecovery => c.recovery.as_ref().map(|r| &r.reason),
+        _ => c.stalled_reason.as_ref(),
+    }
 }
 
 /// `akkctl result`.
@@ -228,9 +248,7 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::output::samples;
-    use akk_proto::conversation::Need;
     use akk_proto::error::Failure;
-    use akk_proto::event::TurnOutcome;
     use std::io;
     use std::time::Duration;
 
@@ -306,6 +324,53 @@ mod tests {
             message: Some(samples::question()),
         };
         insta::assert_snapshot!(waited(&answer, &samples::view()));
+    }
+
+    #[test]
+    fn what_was_not_delivered_is_not_said_to_be_worked_on() {
+        let mut c = samples::conversation();
+        c.status = Status::Stalled;
+        c.stalled_reason = Some("a turn of the user runs in this session: send again when it has ended".into());
+        let turn = c.turn.as_mut().unwrap();
+        turn.outcome = Some(TurnOutcome::NotDelivered);
+        let answer = SendAnswer {
+            conversation: c,
+            message_id: samples::message_id(1),
+            turn_id: Some("turn-2".parse().unwrap()),
+            state: SendState::Sent,
+            budget_level: BudgetLevel::Normal,
+            auto_recovered: false,
+            repeated: false,
+        };
+        insta::assert_snapshot!(sent(&answer, &samples::view()), @r"
+        turn-2 of 0a1b2c3d was not delivered
+          a turn of the user runs in this session: send again when it has ended
+        ");
+    }
+
+    #[test]
+    fn a_wait_says_why_nothing_was_done() {
+        use crate::output::samples::sessions as native;
+        let view = samples::view();
+        let mut cancelled = samples::conversation();
+        cancelled.status = Status::Idle;
+        cancelled.turn.as_mut().unwrap().outcome = Some(TurnOutcome::Cancelled);
+        let of = |need, c: ConversationView| {
+            let answer = WaitAnswer { need: Some(need), timed_out: false, conversation: Some(c), message: None };
+            let text = waited(&answer, &view);
+            text.split("\n\n").next().unwrap().to_owned() + "\n"
+        };
+        let told = [
+            of(Need::NeedsModelSelection, samples::model_refused()),
+            of(Need::Done, native::adopted_conversation()),
+            of(Need::Done, cancelled),
+        ];
+        insta::assert_snapshot!(told.concat(), @r"
+        task-20260620T120525-0a1b2c3d  model refused
+          The 'gpt-9' model is not supported
+        task-20260620T120525-0a1b2c3d  ready; nothing was sent yet
+        task-20260620T120525-0a1b2c3d  cancelled; the conversation can be used again
+        ");
     }
 
     #[test]

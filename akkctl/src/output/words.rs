@@ -1,8 +1,9 @@
 //! Statuses and events in words.
 
+use super::native::short_id;
 use super::terminal::{ALERT, BUSY, DIM, GOOD, WARN};
 use super::text::{bytes, counted, one_line, short};
-use akk_proto::conversation::{BudgetLevel, Need, Status};
+use akk_proto::conversation::{BudgetLevel, ConversationView, Need, Status};
 use akk_proto::delivery::DeliveryState;
 use akk_proto::event::{
     Activity, CancelStep, EventBody, EventRecord, Exit, MessageRecorded, Origin, PromptKind, SessionReached,
@@ -84,6 +85,19 @@ pub(crate) fn status_sentence(status: Status, needs: Option<Need>, agent: &str) 
         (Status::Failed, _) => "failed".to_owned(),
         (Status::Cancelled, _) => "closed while it was working".to_owned(),
         (Status::Closed, _) => "closed".to_owned(),
+    }
+}
+
+/// How an idle conversation came to rest, where that is not because its agent was done.
+pub(crate) fn idle(c: &ConversationView) -> Option<&'static str> {
+    if c.status != Status::Idle {
+        return None;
+    }
+    match &c.turn {
+        // It came from a native session.
+        None => Some("ready; nothing was sent yet"),
+        Some(t) if t.outcome == Some(TurnOutcome::Cancelled) => Some("cancelled; the conversation can be used again"),
+        Some(_) => None,
     }
 }
 
@@ -227,11 +241,11 @@ pub(crate) fn event(record: &EventRecord) -> String {
         EventBody::LateCallback(m) => format!("late report, changes nothing: {}", message(m)),
         EventBody::DuplicateCallback { .. } => "the agent repeated a report".to_owned(),
         EventBody::NativeSessionAttached(a) => {
-            let session = format!("{} session {}", one_line(&a.agent), one_line(&a.session_id));
+            let session = format!("{} session {}", one_line(&a.agent), short_id(&a.session_id));
             because(&format!("taken over by {}: {session}", a.strategy), a.title.as_deref().unwrap_or_default())
         }
         EventBody::NativeSessionForked(f) => {
-            let session = format!("{} session {}", one_line(&f.agent), one_line(&f.session_id));
+            let session = format!("{} session {}", one_line(&f.agent), short_id(&f.session_id));
             because(&format!("begun with a summary of {session}"), f.title.as_deref().unwrap_or_default())
         }
         EventBody::NativeSessionBootstrapped => "the session has taken its first prompt from akkd".to_owned(),

@@ -68,7 +68,6 @@ fn resume(look: &Look, asked: &Asked, strategy: Strategy) -> Option<ResumeView> 
         cwd: resume.cwd.to_string_lossy().into_owned(),
         model: asked.params.model.clone().or_else(|| resume.model.clone()),
         sandbox: resume.sandbox.clone(),
-        command: Vec::new(),
     })
 }
 

@@ -258,7 +258,15 @@ pub(super) fn daemon<'f>(facts: &'f SessionFacts, around: &Circumstances) -> Res
     let Some(daemon) = server(facts) else {
         return Err(Obstacle::new(
             BlockReason::NoControlSocket,
-            format!("{} runs the session by itself, not in a daemon that could be joined", words::process(first)),
+            match first.evidence.confidence() {
+                Confidence::Exact => {
+                    format!(
+                        "{} runs the session by itself, not in a daemon that could be joined",
+                        words::process(first)
+                    )
+                }
+                _ => "the session is not known to live in a daemon that could be joined".to_owned(),
+            },
             words::instead(facts, around),
         ));
     };

@@ -22,7 +22,8 @@ pub(super) fn process(holder: &Holder) -> String {
         ProcessKind::AcpAdapter => "an ACP adapter",
         ProcessKind::Unknown => "a program of an unknown kind",
     };
-    match &holder.cwd {
+    // Where a daemon was started says nothing of the sessions that it serves.
+    match holder.cwd.as_ref().filter(|_| holder.kind != ProcessKind::Daemon) {
         Some(cwd) => format!("process {} ({kind} in {})", holder.identity.pid, redact::preview(cwd, PATH)),
         None => format!("process {} ({kind})", holder.identity.pid),
     }

@@ -244,9 +244,6 @@ fn resume() -> ResumeView {
         cwd: "/home/u/project".into(),
         model: Some("gpt-5.1-codex".into()),
         sandbox: Some("workspace-write".into()),
-        command: ["codex", "exec", "-s", "workspace-write", "resume", "--json", "0198f3a2-1111-7222-8333-444455556666"]
-            .map(Into::into)
-            .to_vec(),
     }
 }
 

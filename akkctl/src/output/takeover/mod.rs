@@ -9,7 +9,7 @@ use super::card::next_steps;
 use super::native::{facts, field, holder, incomplete, painted, takeover_status, takeover_style};
 use super::terminal::{ALERT, BOLD, DIM, WARN};
 use super::text::{one_line, padded, wrapped};
-use akk_proto::session::{TakeoverAnswer, TakeoverParams, TakeoverStatus, TakeoverStep, TerminationPlan};
+use akk_proto::session::{BlockReason, TakeoverAnswer, TakeoverParams, TakeoverStatus, TakeoverStep, TerminationPlan};
 use std::fmt::Write as _;
 
 pub(crate) use plan::plan_to_confirm;
@@ -22,14 +22,14 @@ pub(crate) fn takeover(answer: &TakeoverAnswer, asked: &TakeoverParams, view: &V
         out.push_str(&next_steps(c, view));
         return out;
     }
-    let mut out = explained(answer, view);
+    let mut out = explained(answer, asked, view);
     out.push_str(&next::commands(answer, asked, view));
     out
 }
 
 /// What would be done, without the command that does it: a question follows.
-pub(crate) fn takeover_plan(answer: &TakeoverAnswer, view: &View) -> String {
-    format!("{}\n", explained(answer, view))
+pub(crate) fn takeover_plan(answer: &TakeoverAnswer, asked: &TakeoverParams, view: &View) -> String {
+    format!("{}\n", explained(answer, asked, view))
 }
 
 /// Whether to do it.
@@ -58,7 +58,7 @@ fn done(answer: &TakeoverAnswer, view: &View) -> String {
 }
 
 /// Everything but what to type next.
-fn explained(answer: &TakeoverAnswer, view: &View) -> String {
+fn explained(answer: &TakeoverAnswer, asked: &TakeoverParams, view: &View) -> String {
     let session = &answer.session;
     let mut out = format!(
         "{}  {} {}\n",
@@ -75,10 +75,12 @@ fn explained(answer: &TakeoverAnswer, view: &View) -> String {
     let reason = answer.reason.map(|r| format!(" ({})", r.as_str())).unwrap_or_default();
     let style = if answer.status == TakeoverStatus::Blocked { ALERT } else { BOLD };
     out.push_str(&painted(&wrapped(&format!("{}{reason}", answer.explanation), view.width, 0), style, view));
-    // The commands of a way that is open stand at the end, with what was asked for so far.
-    let shown_below = |hint: &&String| answer.status != TakeoverStatus::Blocked && hint.contains("akkctl takeover ");
+    // The commands of a way that is open stand at the end, with what was asked for so far. What is to be made readable
+    // first stands nowhere else.
+    let shown_below =
+        |hint: &&String| answer.reason != Some(BlockReason::FactsIncomplete) && hint.contains("akkctl takeover ");
     if let Some(hint) = answer.hint.as_ref().filter(|h| !shown_below(h)) {
-        out.push_str(&wrapped(hint, view.width, 0));
+        out.push_str(&wrapped(&as_typed(hint, asked), view.width, 0));
     }
     if !answer.steps.is_empty() {
         out.push_str(&view.paint(WARN, "What was done before it stopped\n"));
@@ -93,8 +95,22 @@ fn explained(answer: &TakeoverAnswer, view: &View) -> String {
     if let Some(context) = &answer.context {
         out.push_str(&context::context(context, view));
     }
-    if let Some(resume) = &answer.resume {
+    if let Some(resume) = answer.resume.as_ref().filter(|_| answer.status != TakeoverStatus::Blocked) {
         out.push_str(&plan::resume(resume, view));
+    }
+    out
+}
+
+/// akkd's hint, its commands with the id that the user typed for the session: that was enough to name it.
+pub(crate) fn as_typed(hint: &str, asked: &TakeoverParams) -> String {
+    const COMMAND: &str = "akkctl takeover ";
+    let typed = asked.session_id.to_lowercase();
+    let mut pieces = hint.split(COMMAND);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (id, rest) = piece.split_at(piece.find([' ', '`']).unwrap_or(piece.len()));
+        let is_it = !typed.is_empty() && (id.starts_with(&typed) || id.ends_with(&typed));
+        let _ = write!(out, "{COMMAND}{}{rest}", if is_it { &typed } else { id });
     }
     out
 }
@@ -165,7 +181,7 @@ mod tests {
     #[test]
     fn at_a_terminal_the_plan_ends_with_a_question() {
         let (answer, view) = (native::to_confirm(), samples::view());
-        let text = takeover_plan(&answer, &view);
+        let text = takeover_plan(&answer, &asked(None), &view);
         assert!(text.contains("4251") && !text.contains("--confirm"), "{text}");
         insta::assert_snapshot!(takeover_question(&answer.plan.unwrap(), &view), @"End process 4242 and the 2 that belong to it, and take the session over? [y/N] ");
     }
@@ -181,6 +197,55 @@ mod tests {
     }
 
     #[test]
+    fn what_is_blocked_does_not_say_how_later_messages_reach_it_nor_a_command_twice() {
+        let mut answer = native::blocked();
+        answer.resume = native::ready().resume;
+        let id = answer.session.session_id.clone();
+        answer.hint = Some(format!("See the plan with `akkctl takeover {id} --strategy terminate_then_resume`."));
+        let text = takeover(&answer, &asked(Some(Strategy::SafeResume)), &samples::view());
+        assert!(!text.contains("How later messages"), "{text}");
+        assert_eq!(text.matches("--strategy terminate_then_resume").count(), 1, "{text}");
+        // What is to be made readable stands in the hint only.
+        answer.reason = Some(BlockReason::FactsIncomplete);
+        answer.hint = Some(format!("Make that readable and ask again; else `akkctl takeover {id} --strategy fork`."));
+        let text = takeover(&answer, &asked(Some(Strategy::SafeResume)), &samples::view());
+        let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(one_line.contains("ask again; else `akkctl takeover 55556666 --strategy fork`."), "{text}");
+    }
+
+    #[test]
+    fn what_a_plan_ends_besides_stays_short() {
+        let mut answer = native::to_confirm();
+        let child = &mut answer.plan.as_mut().unwrap().children[0];
+        child.command = vec!["codex-linux-sandbox".into(), "x".repeat(2000)];
+        let mut view = samples::view();
+        view.width = None;
+        let text = takeover(&answer, &asked(Some(Strategy::TerminateThenResume)), &view);
+        assert!(text.contains("codex-linux-sandbox xxx"), "{text}");
+        assert!(text.lines().all(|l| l.chars().count() < 160), "{text}");
+    }
+
+    #[test]
+    fn an_archived_session_says_once_what_that_means() {
+        let mut answer = native::blocked();
+        answer.session.archived = true;
+        answer.session.capability = akk_proto::session::Capability::MetadataOnly;
+        answer.session.capability_reason = Some("it is archived: Codex refuses to resume it".into());
+        let text = takeover(&answer, &asked(Some(Strategy::SafeResume)), &samples::view());
+        assert!(text.contains("  limits     it is archived: Codex refuses to resume it\n"), "{text}");
+        assert_eq!(text.matches("archived").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn a_hint_names_the_session_as_the_user_did() {
+        let whole = "0198f3a2-0000-7000-8000-000055556666";
+        let named = |id| format!("See `akkctl takeover {id} --strategy fork`, or `akkctl takeover {id}`.");
+        assert_eq!(as_typed(&named(whole), &asked(None)), named("55556666"));
+        let other = "0198f3a2-0000-7000-8000-00000a1b2c3d";
+        assert_eq!(as_typed(&named(other), &asked(None)), named(other));
+    }
+
+    #[test]
     fn a_process_that_stays_is_told_with_what_was_signalled() {
         let strategy = Some(Strategy::TerminateThenResume);
         let params = TakeoverParams { create_conversation: true, ..asked(strategy) };
@@ -189,7 +254,7 @@ mod tests {
 
     #[test]
     fn evidence_that_is_too_weak_leads_to_the_option_only_where_it_would_help() {
-        use akk_proto::session::{BlockReason, ProcessKind};
+        use akk_proto::session::ProcessKind;
         let mut answer = native::blocked();
         answer.reason = Some(BlockReason::WeakEvidence);
         let params = asked(Some(Strategy::TerminateThenResume));

@@ -3,13 +3,16 @@
 use crate::output::View;
 use crate::output::native::{command, confidence_style, evidence, field, started, styled_field};
 use crate::output::terminal::{ALERT, BOLD};
-use crate::output::text::one_line;
+use crate::output::text::{cut, one_line};
 use akk_proto::session::{
     Confidence, ResumeView, SessionActivity, TakeoverAnswer, TakeoverParams, TakeoverStatus, TargetView,
     TerminationPlan,
 };
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// Columns of a process that is ended with the one of the plan: sandboxes have command lines of many lines.
+const CHILD: usize = 120;
 
 /// The plan that a plain yes can confirm: one that needs no further option.
 pub(crate) fn plan_to_confirm<'a>(answer: &'a TakeoverAnswer, asked: &TakeoverParams) -> Option<&'a TerminationPlan> {
@@ -55,7 +58,7 @@ pub(super) fn plan(plan: &TerminationPlan, used: bool, view: &View) -> String {
     out.push_str(&styled_field("known by", &known, confidence_style(plan.confidence), view));
     let mut name = "with it";
     for child in &plan.children {
-        out.push_str(&field(name, &process(child, view), view));
+        out.push_str(&field(name, &cut(&process(child, view), CHILD), view));
         name = "";
     }
     if plan.children.is_empty() {
@@ -112,8 +115,5 @@ pub(super) fn resume(resume: &ResumeView, view: &View) -> String {
         Some(sandbox) => field("sandbox", sandbox, view),
         None => field("sandbox", "not known", view),
     });
-    if !resume.command.is_empty() {
-        out.push_str(&field("command", &command(&resume.command), view));
-    }
     out
 }

@@ -82,7 +82,11 @@ fn check_status(draft: &Draft<'_>, send: &Send) -> Result<(), Refused> {
     let status = draft.state.status();
     match &draft.state.phase {
         Phase::Cancelled { .. } | Phase::Closed { .. } => {
-            Err(wrong_status(status, "it takes no more messages", "Delegate a new task."))
+            let hint = match draft.state.attachment() {
+                Some(_) => "Take its session over again (`akkctl sessions`), or delegate a new task.",
+                None => "Delegate a new task.",
+            };
+            Err(wrong_status(status, "it takes no more messages", hint))
         }
         Phase::Cancelling { .. } => {
             Err(wrong_status(status, "its turn is being stopped", "Wait until the turn has ended, then send again."))

@@ -26,12 +26,13 @@ pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<Stri
 }
 
 /// Begins a session. What the order does not say, Codex' configuration does; one that replaces an attached session may
-/// do what that one could.
+/// do what that one could, and thinks with its model.
 pub(super) fn fresh(order: &TurnOrder) -> Vec<String> {
     let mut argv = exec(order);
     argv.extend(order.replaces.iter().flat_map(|a| rights(a.sandbox.as_deref(), &a.overrides)));
     argv.extend(order.workspace.to_str().map(|cwd| format!("--cd={cwd}")));
-    argv.extend(order.model.iter().flat_map(|wanted| model_options(wanted)));
+    let model = order.model.as_ref().or(order.replaces.as_ref().and_then(|a| a.model.as_ref()));
+    argv.extend(model.into_iter().flat_map(|wanted| model_options(wanted)));
     argv.extend(["--", "-"].map(str::to_owned));
     argv
 }
@@ -152,10 +153,11 @@ mod tests {
         let mut order = order(None);
         let attachment = serde_json::json!({
             "agent": "codex", "session_id": SESSION, "home": "/h", "cwd": "/c", "strategy": "safe_resume",
-            "evidence": [], "sandbox": "read-only", "overrides": ["a=1"], "attached_at": akk_proto::Timestamp(0),
+            "evidence": [], "model": "its own", "sandbox": "read-only", "overrides": ["a=1"], "attached_at": akk_proto::Timestamp(0),
         });
         order.replaces = serde_json::from_value(attachment).unwrap();
         let line = fresh(&order);
         assert_eq!(line[4..6], ["--sandbox=read-only", "--config=a=1"]);
+        assert!(line.contains(&"--model=its own".to_owned()), "{line:?}");
     }
 }

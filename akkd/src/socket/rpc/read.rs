@@ -98,11 +98,11 @@ impl Control {
         let newest = state.open_turn.as_ref().map(|t| &t.turn_id).or(state.last_turn.as_ref().map(|t| &t.turn_id));
         let Some(turn_id) = params.turn_id.as_ref().or(newest).filter(|t| t.ordinal() <= state.turns) else {
             let turn = params.turn_id.map_or_else(|| "no turn".to_owned(), |t| format!("no {t}"));
-            return Err(Failure::new(
-                ErrorKind::NotFound,
-                format!("{turn} in {id}"),
-                format!("It has {} turns.", state.turns),
-            ));
+            let hint = match state.turns {
+                0 => format!("Nothing was sent yet: `akkctl send {id} TEXT`."),
+                turns => format!("Its turns are turn-1 to turn-{turns}."),
+            };
+            return Err(Failure::new(ErrorKind::NotFound, format!("{turn} in {id}"), hint));
         };
         let result = self.turn_result(&id, turn_id).await?;
         Ok(ResultAnswer { conversation_id: id, status: state.status(), result })

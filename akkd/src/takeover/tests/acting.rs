@@ -189,7 +189,7 @@ async fn a_daemon_that_answers_is_joined_while_a_turn_runs() {
     let state = scene.house.conversations.state(&id).await.unwrap();
     let attachment = state.attachment().unwrap();
     assert_eq!(attachment.control_socket.as_deref(), Some("/run/answers.sock"));
-    assert_eq!(attachment.evidence, ["Process 42 (a shared daemon in /): it holds the session's writer lock."]);
+    assert_eq!(attachment.evidence, ["Process 42 (a shared daemon): it holds the session's writer lock."]);
 }
 
 #[tokio::test]
