@@ -102,6 +102,19 @@ with_codex!(the_sandbox_of_the_session_holds_for_what_is_sent, akkd, {
     }
 });
 
+with_codex!(what_the_configuration_allows_meanwhile_is_not_allowed_to_the_session, akkd, {
+    use std::io::Write as _;
+    let (session, id) = adopted(&akkd, &["-s", "workspace-write"]).await;
+    let config = akkd.codex.home().join("config.toml");
+    let mut config = std::fs::File::options().append(true).open(config).unwrap();
+    config.write_all(b"\n[sandbox_workspace_write]\nnetwork_access = true\nwritable_roots = [\"/opt\"]\n").unwrap();
+    akkd.send(&id, "SAY the same as before").await;
+    assert_eq!(said(&akkd, &id).await, "the same as before");
+    let turns = records(&akkd, &session, "turn_context");
+    assert_eq!(turns.len(), 2);
+    assert_eq!(turns[0]["payload"]["sandbox_policy"], turns[1]["payload"]["sandbox_policy"]);
+});
+
 with_codex!(the_model_and_the_directory_of_the_session_hold_for_what_is_sent, akkd, {
     let below = akkd.home.workspace().join("below");
     std::fs::create_dir(&below).unwrap();

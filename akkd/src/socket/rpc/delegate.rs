@@ -86,6 +86,10 @@ impl Control {
     /// The native session behind a session name. Over acpx the name is enough: acpx keeps names itself.
     async fn session_to_go_on_with(&self, agent: &AgentSpec, name: &str) -> Result<Option<String>, Failure> {
         self.refuse_a_session_in_use(name).await?;
+        // An agent takes its id for the same however it is spelled.
+        if let Some(id) = uuid::Uuid::try_parse(name).ok().map(|id| id.to_string()).filter(|id| id != name) {
+            self.refuse_a_session_in_use(&id).await?;
+        }
         if agent.transport == Transport::Acpx {
             return Ok(None);
         }

@@ -381,7 +381,7 @@ mod tests {
             ..TakeoverParams::default()
         };
         let taken = scene.ask(params).await.unwrap().conversation.unwrap().conversation_id;
-        for named in [testing::ID.to_owned(), name] {
+        for named in [testing::ID.to_owned(), testing::ID.to_uppercase(), name] {
             let params = DelegateParams { session: Some(named.clone()), ..delegation(&scene.house) };
             let error = control.begin(params).await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::ActiveWriter, "{named}");

@@ -92,7 +92,7 @@ impl Watcher {
                     {
                         self.fresh_locks.insert(key, (Instant::now() + FRESH[0], 0));
                     }
-                    self.lock_is_free(key, file.is_some());
+                    self.lock_is_free(key, &home.locks().join(format!("{}.lock", key.id)));
                 }
                 Ok(LockHolder::Process(process)) => taken.push((key, Some(process))),
                 Ok(LockHolder::Unseen(why)) => {
@@ -223,8 +223,8 @@ impl Watcher {
         }
     }
 
-    /// Nobody holds the session's lock. `file`: the lock file is there still, which Codex removes when it lets go.
-    fn lock_is_free(&mut self, key: Key, file: bool) {
+    /// Nobody holds the session's lock. `file`: the lock file, which Codex removes when it lets go.
+    fn lock_is_free(&mut self, key: Key, file: &Path) {
         let Some(run) = self.runs.get_mut(&key) else { return };
         let Some(owner) = run.owner.as_ref() else { return };
         if owner.evidence != Evidence::Lock {
@@ -232,7 +232,8 @@ impl Watcher {
             self.look_at_lockless(key);
             return;
         }
-        let gone = file && owner.process.as_ref().is_some_and(|p| !p.is_alive().unwrap_or(true));
+        // In this order: what has ended by now had removed the file before, or never will.
+        let gone = owner.process.as_ref().is_some_and(|p| !p.is_alive().unwrap_or(true)) && file.exists();
         self.let_go(key, if gone { SessionChange::ProcessGone } else { SessionChange::OwnerReleased });
     }
 
