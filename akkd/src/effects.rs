@@ -3,7 +3,7 @@
 use crate::config::ConfigSource;
 use crate::conversation::{Asked, Conversations};
 use crate::executor::{Executors, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder};
-use crate::store::{Checkpoint, Store, StoreError};
+use crate::store::{Checkpoint, PromptFate, Store, StoreError};
 use akk_core::conversation::{Origin, Phase};
 use akk_core::prompt::{self, Facts, REPLAY_CHARS, REPLAY_MESSAGES};
 use akk_core::{Conversation, Effect, Ended, ExecutorReport, How};
@@ -87,14 +87,16 @@ impl Effects {
         let config = self.config.current();
         let mut agent = config.agent(&s.agent)?.clone();
         let attachment = state.attachment().cloned();
+        let mut replaces = None;
         if s.transport == Transport::Codex {
             // The agent's settings hold (environment, proxy, actor), but its session is Codex's own: another program
             // resumes it, in the home that it lies in, with the model that it has.
             agent.transport = Transport::Codex;
             agent.command.clone_from(&config.codex_command);
             agent.model = None;
-            if let Some(Origin::Attached { attachment, .. }) = &state.origin {
-                agent.env.insert("CODEX_HOME".to_owned(), attachment.home.clone());
+            if let Some(Origin::Attached { attachment: origin, .. }) = &state.origin {
+                agent.env.insert("CODEX_HOME".to_owned(), origin.home.clone());
+                replaces = attachment.is_none().then(|| (**origin).clone());
             }
         }
         if agent.transport != s.transport {
@@ -107,11 +109,6 @@ impl Effects {
                 "Set its transport back, or delegate anew.",
             ));
         }
-        // A session that is begun in place of a native one may not do more than that, and thinks with the same model.
-        let given_up = match &state.origin {
-            Some(Origin::Attached { attachment, .. }) if state.native_session.is_none() => Some(attachment),
-            _ => None,
-        };
         if let Some(proxy) = &s.proxy {
             agent.proxy = Some(proxy.clone());
         }
@@ -122,8 +119,8 @@ impl Effects {
             session: s.session.clone(),
             native_session: state.native_session.clone(),
             attachment,
-            sandbox: given_up.and_then(|a| a.sandbox.clone()),
-            model: s.model.clone().or_else(|| agent.model.clone()).or_else(|| given_up.and_then(|a| a.model.clone())),
+            replaces,
+            model: s.model.clone().or_else(|| agent.model.clone()),
             proxy: agent.proxy.clone(),
             permissions: s.permissions,
             agent_timeout: Duration::from_secs(u64::from(s.agent_timeout_minutes) * 60),
@@ -148,7 +145,16 @@ impl Effects {
                         Err(error) if open.prompted => {
                             self.end_turn(&id, &open.turn_id, How::Failed { reason: error.message });
                         }
-                        Err(_) => self.start_turn(&id, &open.turn_id).await,
+                        Err(error) => match self.store.prompts_of(&id, &open.turn_id).await {
+                            Ok(rows) if rows.last().is_none_or(|row| row.fate == PromptFate::Accepted) => {
+                                self.start_turn(&id, &open.turn_id).await;
+                            }
+                            // It may have arrived, where nobody can ask any more.
+                            Ok(_) => self.end_turn(&id, &open.turn_id, How::Uncertain { reason: error.message }),
+                            Err(error) => {
+                                self.end_turn(&id, &open.turn_id, How::Uncertain { reason: error.to_string() });
+                            }
+                        },
                     }
                 }
                 // One conversation that cannot be read harms nobody else.

@@ -539,7 +539,7 @@ pub enum BlockReason {
     AlreadyAdopted,
     /// It is archived: Codex would refuse to resume it.
     Archived,
-    /// It has no turn that could be resumed, or its records cannot be read.
+    /// Its records cannot be read, or are of a form that Codex would not resume.
     NotResumable,
     /// Its directory is gone.
     WorkspaceGone,
@@ -771,6 +771,9 @@ pub struct NativeAttachment {
     /// The sandbox of its newest turn at that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// What the agent's configuration must say, so that a session that replaces this one may do no more: `key=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
     /// `attach`: the daemon's control socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_socket: Option<String>,

@@ -2,11 +2,12 @@
 
 use akk_proto::session::{
     Capability, Confidence, DiscoverParams, DiscoverScope, Evidence, HolderView, ProcessKind, SessionActivity,
-    SessionChange, SessionSource, SessionView,
+    SessionChange, SessionItem, SessionSource, SessionView,
 };
 use akk_tests::codex::say;
-use akk_tests::{Codex, Daemon, Home, Native, native, wait_for};
+use akk_tests::{Codex, Daemon, Home, Native, ctl, native, wait_for};
 use std::path::PathBuf;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// The processes that run a session for certain.
 fn certain(session: &SessionView) -> Vec<&HolderView> {
@@ -102,6 +103,21 @@ with_codex!(a_terminal_is_known_exactly_and_whether_it_works, akkd, {
     assert_eq!(holder(&idle).pid, terminal.pid());
 });
 
+with_codex!(a_terminal_in_which_nothing_was_said_holds_a_session_without_records, akkd, {
+    let terminal = akkd.codex.terminal(&[]).await;
+    let session = running(&akkd).await;
+    assert_eq!((holder(&session).pid, holder(&session).kind), (terminal.pid(), ProcessKind::Tui));
+    assert_eq!(session.capability, Capability::MetadataOnly, "{session:#?}");
+    assert!(session.capability_reason.is_some());
+    let watch = akkd.watch().await;
+    say(&terminal, "SAY Salutations").await;
+    terminal.shows("• Salutations").await;
+    watch.told(&session.session_id, SessionChange::TurnEnded).await;
+    let full = async || Some(akkd.listed(&session.session_id).await).filter(|s| s.capability == Capability::Full);
+    let full = wait_for("the session with its records", full).await;
+    assert_eq!(full.cwd.as_deref(), akkd.home.workspace().to_str());
+});
+
 with_codex!(a_terminal_through_the_script_of_npm_is_one_holder, akkd, {
     let terminal = akkd.codex.wrapped_terminal(&[]).await;
     say(&terminal, "SAY Salutations").await;
@@ -146,6 +162,27 @@ with_codex!(one_terminal_can_hold_two_sessions, akkd, {
     assert_eq!(holder(&second).also_holds, expected);
 });
 
+with_codex!(a_sub_agent_is_left_out_unless_asked_for, akkd, {
+    let mut exec = akkd.codex.exec(&[], "SPAWN HOLD below;;HOLD above;;SAY bye").await;
+    let sub_agent = async || akkd.codex.model.asked().into_iter().find(|a| a.prompt == "HOLD below");
+    wait_for("the sub-agent's prompt", sub_agent).await;
+    let parent = akkd.seen(&exec.session, |s| !certain(s).is_empty()).await;
+    let all = DiscoverParams { scope: DiscoverScope::Active, auxiliary: true, ..DiscoverParams::default() };
+    let other = async || {
+        let all = akkd.discover_as(all.clone()).await.sessions;
+        all.into_iter().find(|s| s.session_id != exec.session && !certain(s).is_empty())
+    };
+    let sub_agent = wait_for("the sub-agent's session", other).await;
+    assert_eq!(sub_agent.source, SessionSource::SubAgent);
+    assert_eq!(sub_agent.parent.as_ref(), Some(&parent.session_id));
+    assert_eq!(holder(&sub_agent).also_holds, [parent.session_id.as_str()]);
+    let shown = akkd.discover(DiscoverScope::Sessions).await.sessions;
+    assert_eq!(shown.iter().map(|s| &s.session_id).collect::<Vec<_>>(), [&parent.session_id]);
+    akkd.codex.model.let_go("below");
+    akkd.codex.model.let_go("above");
+    assert_eq!(exec.ended().await, Some(0));
+});
+
 with_codex!(what_happens_to_a_session_is_told_as_it_happens, akkd, {
     use SessionChange::{New, OwnerReleased, OwnerTaken, ProcessGone, TurnEnded, TurnStarted};
     let watch = akkd.watch().await;
@@ -165,6 +202,27 @@ with_codex!(what_happens_to_a_session_is_told_as_it_happens, akkd, {
     assert!(certain(&after).is_empty(), "{after:#?}");
     let count = |change| watch.changes(&id).iter().filter(|(c, _)| *c == change).count();
     assert_eq!((count(New), count(TurnStarted), count(TurnEnded)), (1, 1, 1), "{:#?}", watch.changes(&id));
+});
+
+with_codex!(from_the_shell_what_happens_is_told_line_by_line, akkd, {
+    let mut watch = ctl::command(&akkd.home, &["sessions", "--watch", "--json"]).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    assert!(first.contains("\"live\""), "{first}");
+    let id = akkd.codex.session("SAY hello").await;
+    let mut told = Vec::new();
+    while !told.contains(&SessionChange::TurnEnded) {
+        let line = lines.next_line().await.unwrap().unwrap();
+        match serde_json::from_str(&line).unwrap() {
+            SessionItem::Session { change, session, .. } => {
+                assert_eq!(session.session_id, id);
+                told.push(change);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(told.contains(&SessionChange::New) && told.contains(&SessionChange::TurnStarted), "{told:?}");
+    watch.kill().await.unwrap();
 });
 
 with_codex!(a_killed_terminal_is_told_as_gone, akkd, {

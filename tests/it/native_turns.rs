@@ -102,6 +102,21 @@ with_codex!(the_sandbox_of_the_session_holds_for_what_is_sent, akkd, {
     }
 });
 
+with_codex!(the_model_and_the_directory_of_the_session_hold_for_what_is_sent, akkd, {
+    let below = akkd.home.workspace().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let below = below.to_str().unwrap();
+    let (session, id) = adopted(&akkd, &["-m", "gpt-own", "-C", below]).await;
+    akkd.send(&id, "RUN pwd;;SAY looked").await;
+    assert_eq!(said(&akkd, &id).await, "looked");
+    let told = akkd.codex.model.told("SAY looked", 1).await;
+    assert_eq!(told.model, "gpt-own");
+    assert!(told.body["input"].as_array().unwrap().last().unwrap()["output"].to_string().contains(below));
+    let contexts = records(&akkd, &session, "turn_context");
+    assert_eq!(contexts.len(), 2);
+    assert!(contexts.iter().all(|c| c["payload"]["cwd"] == below), "{contexts:#?}");
+});
+
 with_codex!(an_agent_with_full_access_reports_back_itself, akkd, {
     let (_, id) = adopted(&akkd, &["-s", "danger-full-access"]).await;
     let akkctl = binaries().akkctl.to_str().unwrap();

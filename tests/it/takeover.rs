@@ -1,12 +1,15 @@
 //! Native sessions of the real codex are taken over by each strategy, or it is said precisely why not.
 
-use akk_proto::conversation::{Need, Status, Transport};
+use akk_proto::api::{ControlClient as _, SendParams};
+use akk_proto::conversation::{Need, PermissionPolicy, Status, Transport};
 use akk_proto::error::ErrorKind;
+use akk_proto::event::TurnOutcome;
 use akk_proto::session::{
     BlockReason, Evidence, ProcessKind, SessionActivity, Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus,
 };
 use akk_tests::binaries::binaries;
 use akk_tests::codex::say;
+use akk_tests::daemon::params;
 use akk_tests::native::wanted;
 use akk_tests::terminal::Terminal;
 use akk_tests::{Native, processes, wait_for};
@@ -86,8 +89,13 @@ with_codex!(a_session_that_nobody_runs_is_resumed, akkd, {
     assert_eq!((c.status, c.executor.transport), (Status::Idle, Transport::Codex));
     goes_on(&akkd, &answer).await;
 
-    // It has its conversation now.
-    blocked(&akkd.takeover(params).await, BlockReason::AlreadyAdopted);
+    // It has its conversation now, and when that is closed, another one can have it.
+    blocked(&akkd.takeover(params.clone()).await, BlockReason::AlreadyAdopted);
+    akkd.close(&answer.conversation.unwrap().conversation_id).await;
+    let again = akkd.takeover(params).await.conversation.unwrap().conversation_id;
+    akkd.send(&again, "SAY Swordfish again.").await;
+    assert_eq!(akkd.wait_need(&again, Need::Done).await.message.unwrap().body, "Swordfish again.");
+    assert!(akkd.codex.model.prompts("Swordfish again.")[0].knows("It was swordfish."));
 });
 
 with_codex!(a_session_in_a_terminal_is_not_resumed_beside_it, akkd, {
@@ -103,8 +111,11 @@ with_codex!(a_session_in_a_terminal_is_not_resumed_beside_it, akkd, {
 });
 
 with_codex!(what_cannot_be_resumed_is_told, akkd, {
-    let unknown = wanted("01a20000-0000-7000-8000-000000000000", Strategy::SafeResume);
-    assert_eq!(akkd.try_takeover(unknown).await.unwrap_err().kind, ErrorKind::SessionNotFound);
+    // The last one is what codex itself would take for the name of a new session.
+    for unknown in ["01a20000-0000-7000-8000-000000000000", "no-such-session"] {
+        let refused = akkd.try_takeover(wanted(unknown, Strategy::SafeResume)).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::SessionNotFound, "{refused}");
+    }
 
     let id = akkd.codex.session("SAY Noted.").await;
     akkd.listed(&id).await;
@@ -112,6 +123,15 @@ with_codex!(what_cannot_be_resumed_is_told, akkd, {
     assert_eq!(code, Some(0), "{output}");
     let archived = async || Some(akkd.plan(&id, Strategy::SafeResume).await).filter(|a| a.reason.is_some());
     blocked(&wait_for("the archive to be seen", archived).await, BlockReason::Archived);
+});
+
+with_codex!(a_session_whose_directory_is_gone_is_not_resumed_elsewhere, akkd, {
+    let below = akkd.home.workspace().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let id = akkd.codex.session_with(&["-C", below.to_str().unwrap()], "SAY Noted.").await;
+    akkd.listed(&id).await;
+    std::fs::remove_dir(&below).unwrap();
+    blocked(&akkd.plan(&id, Strategy::SafeResume).await, BlockReason::WorkspaceGone);
 });
 
 // terminate_then_resume
@@ -128,7 +148,9 @@ with_codex!(a_terminal_is_ended_after_a_confirmation_and_its_session_goes_on, ak
     let done = akkd.takeover(confirmed(&planned)).await;
     assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
     terminal.ended().await;
-    let steps: Vec<_> = done.steps.iter().map(|s| s.step.as_str()).collect();
+    // What it had started at that moment, if anything, is ended beside it.
+    let mut steps: Vec<_> = done.steps.iter().map(|s| s.step.as_str()).collect();
+    steps.dedup();
     assert_eq!(steps, ["checked", "signalled", "exited", "lock_free", "attached"]);
     goes_on(&akkd, &done).await;
 
@@ -196,6 +218,30 @@ with_codex!(a_running_turn_is_not_ended_unless_that_is_wanted, akkd, {
     assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
     terminal.ended().await;
     goes_on(&akkd, &done).await;
+});
+
+with_codex!(what_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd, {
+    // What a process ignores, the program that it becomes ignores too.
+    let deaf = "The word is swordfish.\nRUN trap '' TERM; exec sleep 4242";
+    let sleeps = || processes::of(akkd.home.root()).into_iter().find(|p| p.command.starts_with("sleep 4242"));
+    for kill in [false, true] {
+        let mut exec = akkd.codex.exec(&["-s", "danger-full-access"], deaf).await;
+        let tool = wait_for("the tool", async || sleeps()).await;
+        let planned = akkd.plan(&exec.session, TERMINATE).await;
+        let wait_ms = Some(2000);
+        let done = akkd.takeover(TakeoverParams { even_if_working: true, kill, wait_ms, ..confirmed(&planned) }).await;
+        exec.ended().await;
+        assert!(done.side_effects_executed && done.steps.iter().any(|s| s.step == "signalled"), "{done:#?}");
+        if kill {
+            assert_eq!(done.status, TakeoverStatus::Attached, "{done:#?}");
+            assert!(!processes::lives(tool.pid));
+            goes_on(&akkd, &done).await;
+        } else {
+            assert_eq!((done.status, done.reason), (TakeoverStatus::Blocked, Some(BlockReason::TargetStillActive)));
+            assert_eq!(akkd.conversations().await, 0);
+            processes::end(tool.pid);
+        }
+    }
 });
 
 with_codex!(an_exec_and_the_tools_that_it_started_end_together, akkd, {
@@ -285,6 +331,24 @@ with_codex!(an_agent_cannot_have_its_own_terminal_ended, akkd, {
     assert!(processes::lives(terminal.pid()));
 });
 
+with_codex!(from_the_shell_a_terminal_is_ended_and_its_session_goes_on, akkd, {
+    let (mut terminal, id) = terminal(&akkd).await;
+    let pid = terminal.pid().to_string();
+    let active = akkd.ctl(&["sessions", "--active"]).await.ok().stdout;
+    assert!(active.contains(&pid) && active.contains("lock"), "{active}");
+    let plan = akkd.ctl(&["takeover", &id[..13], "-s", "terminate_then_resume"]).await;
+    assert_eq!(plan.code, Some(3), "{plan:?}");
+    assert!(plan.stdout.contains(&pid), "{plan:?}");
+    let done = akkd.ctl(&["takeover", &id, "-s", "terminate_then_resume", "--create", "--confirm", &pid]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    terminal.ended().await;
+    akkd.ctl(&["send", "@last", "SAY It was swordfish."]).await.ok();
+    akkd.ctl(&["wait", "@last"]).await.ok();
+    let result = akkd.ctl(&["result", "@last"]).await.ok().stdout;
+    assert!(result.contains("It was swordfish."), "{result}");
+    assert_eq!(akkd.codex.model.prompts("It was swordfish.").len(), 1);
+});
+
 // attach
 
 /// A terminal of the shared daemon, and its session.
@@ -344,6 +408,88 @@ with_codex!(a_message_is_never_mixed_into_the_turn_of_the_person_at_the_terminal
     terminal.shows("• then mine").await;
     assert!(akkd.codex.model.prompts("SAY then mine")[0].knows("mine is done"));
     assert!(akkd.codex.model.prompts("too early").is_empty());
+});
+
+with_codex!(a_cancelled_turn_in_the_shared_daemon_leaves_the_terminal_to_the_person, akkd, {
+    let _daemon = akkd.codex.shared_daemon().await;
+    let (terminal, id) = shared(&akkd).await;
+    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    akkd.send(&conversation, "HOLD for ever").await;
+    akkd.codex.model.prompted("HOLD for ever").await;
+    akkd.rpc().cancel(params(&conversation)).await.unwrap();
+    let c = akkd.until(&conversation, Status::Idle).await;
+    assert_eq!(c.turn.unwrap().outcome, Some(TurnOutcome::Cancelled));
+    free(&akkd, &id).await;
+    say(&terminal, "SAY I am here still").await;
+    terminal.shows("• I am here still").await;
+    akkd.close(&conversation).await;
+    say(&terminal, "SAY and now").await;
+    terminal.shows("• and now").await;
+});
+
+with_codex!(what_the_agent_in_the_shared_daemon_asks_for_the_person_can_allow, akkd, {
+    let _daemon = akkd.codex.shared_daemon().await;
+    let (terminal, id) = shared(&akkd).await;
+    // By the policy it would not be done.
+    let permissions = Some(PermissionPolicy::Deny);
+    let params = TakeoverParams { create_conversation: true, permissions, ..wanted(&id, Strategy::Attach) };
+    let conversation = akkd.takeover(params).await.conversation.unwrap().conversation_id;
+    akkd.send(&conversation, "ESCALATE touch made;;SAY it is made").await;
+    let question = "Would you like to run the following command?";
+    terminal.shows(question).await;
+    assert_eq!(akkd.get(&conversation).await.status, Status::WaitingForAgent);
+    let answered = async || {
+        // Codex takes no notice of a key that comes too soon after the question.
+        terminal.keys("y");
+        (!terminal.shown().contains(question)).then_some(())
+    };
+    wait_for("the answer to be taken", answered).await;
+    assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "it is made");
+    assert!(akkd.home.workspace().join("made").exists());
+    let did = serde_json::to_string(&crate::delegate::activity(&akkd, &conversation).await).unwrap();
+    assert!(did.contains("approval asked for"), "{did}");
+});
+
+with_codex!(a_shared_daemon_that_is_killed_in_a_turn_is_told_and_nothing_is_sent_twice, akkd, {
+    let daemon = akkd.codex.shared_daemon().await;
+    let (terminal, id) = shared(&akkd).await;
+    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    akkd.send(&conversation, "HOLD for ever").await;
+    akkd.codex.model.prompted("HOLD for ever").await;
+    daemon.kill9().await;
+    drop(terminal);
+    let stalled = akkd.wait_need(&conversation, Need::Stalled).await.conversation.unwrap();
+    assert!(stalled.stalled_reason.is_some());
+    akkd.send(&conversation, "SAY into the void").await;
+    let told = akkd.wait_need(&conversation, Need::Stalled).await.conversation.unwrap();
+    assert!(told.stalled_reason.as_ref().unwrap().contains("codex resume"), "{told:#?}");
+
+    let _daemon = akkd.codex.shared_daemon().await;
+    let terminal = akkd.codex.shared_terminal(&["resume", &id]).await;
+    terminal.shows("• Noted.").await;
+    akkd.send(&conversation, "SAY here I am").await;
+    assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "here I am");
+    terminal.shows("• here I am").await;
+    assert_eq!(akkd.codex.model.prompts("HOLD for ever").len(), 1);
+    assert!(akkd.codex.model.prompts("SAY into the void").is_empty());
+});
+
+with_codex!(a_model_that_is_refused_in_the_shared_daemon_is_asked_for, akkd, {
+    let _daemon = akkd.codex.shared_daemon().await;
+    let (_terminal, id) = shared(&akkd).await;
+    let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
+    akkd.codex.model.refuse_model("gpt-fake");
+    akkd.send(&conversation, "SAY works with the other").await;
+    akkd.wait_need(&conversation, Need::NeedsModelSelection).await;
+    let again = SendParams {
+        conversation_id: conversation.to_string(),
+        model: Some("gpt-other".into()),
+        ..SendParams::default()
+    };
+    akkd.rpc().send(again).await.unwrap();
+    assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "works with the other");
+    let asked = akkd.codex.model.prompts("works with the other");
+    assert_eq!(asked.iter().map(|a| a.model.as_str()).collect::<Vec<_>>(), ["gpt-fake", "gpt-other"]);
 });
 
 with_codex!(a_killed_akkd_finds_its_turn_in_the_shared_daemon_again, mut akkd, {

@@ -251,6 +251,13 @@ impl SharedDaemon {
     }
 }
 
+impl SharedDaemon {
+    /// SIGKILL, as if the machine's memory had run out. It leaves its socket behind, which the next one replaces.
+    pub async fn kill9(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+}
+
 impl Drop for SharedDaemon {
     fn drop(&mut self) {
         end(&mut self.child, Signal::SIGTERM);
@@ -275,11 +282,21 @@ fn end(child: &mut Child, signal: Signal) {
     }
 }
 
-/// A person sends a message.
+/// A person sends a message, once no turn runs any more: while one does, it would go into that one.
 pub async fn say(terminal: &Terminal, message: &str) {
+    wait_for("the end of the turn on the screen", async || rests(&terminal.shown()).then_some(())).await;
     terminal.keys(message);
     terminal.shows(message).await;
     terminal.keys("\r");
+}
+
+/// Whether codex shows that the last turn on its screen is over: by how long it took, or by why it broke off.
+fn rests(shown: &str) -> bool {
+    let said: Vec<usize> = shown.match_indices("\n› ").map(|(at, _)| at).collect();
+    // The last one is where the next message is typed.
+    let last_turn = said.iter().rev().nth(1).map(|at| &shown[*at..]);
+    let over = |turn: &str| turn.contains("Worked for") || turn.contains("■ ");
+    !shown.contains("esc to interrupt") && last_turn.is_none_or(over)
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -54,6 +54,7 @@ pub(crate) fn attached() -> Beginning {
         evidence: vec![],
         model: Some("gpt-x".into()),
         sandbox: Some("read-only".into()),
+        overrides: vec![],
         control_socket: None,
         cwd_only_confirmed: false,
         attached_at: Timestamp(0),

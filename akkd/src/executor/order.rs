@@ -27,9 +27,8 @@ pub struct TurnOrder {
     /// Transport `codex`: how the conversation came by the session that `native_session` names; none once that was
     /// given up for a fresh one.
     pub attachment: Option<NativeAttachment>,
-    /// Transport `codex`: the sandbox of a session that is begun in place of a native one, which was given up; none:
-    /// the agent's configuration says.
-    pub sandbox: Option<String>,
+    /// Transport `codex`: the attached session that was given up, where the one to begin replaces it.
+    pub replaces: Option<NativeAttachment>,
     /// The model, if one was asked for.
     pub model: Option<String>,
     /// Becomes `ALL_PROXY` and `all_proxy` of the agent.

@@ -118,7 +118,7 @@ pub struct Holder {
     pub cwd: Option<String>,
     /// By what it is known to run this session.
     pub evidence: Evidence,
-    /// Other sessions that it holds for certain.
+    /// Other sessions that it holds for certain, without this one's sub-agents: what else would end with it.
     pub also_holds: Vec<String>,
     /// What it started, and they, and a wrapper that started it: what must end with it. Without itself.
     pub relatives: Vec<Relative>,
@@ -146,9 +146,12 @@ pub struct Resume {
     pub cwd: PathBuf,
     /// Its own model: that of its newest turn, else the one in its record.
     pub model: Option<String>,
-    /// The sandbox of its newest turn: `read-only`, `workspace-write`, `danger-full-access`; none when it is none of
-    /// these or not known.
+    /// The sandbox of its newest turn: `read-only`, `workspace-write`, `danger-full-access`, or `profile NAME`; none
+    /// when its records do not say.
     pub sandbox: Option<String>,
+    /// What the agent's configuration must say meanwhile, so that the session may do what it could and no more:
+    /// `key=value`.
+    pub overrides: Vec<String>,
     /// Whether a turn was begun and has not ended.
     pub activity: SessionActivity,
 }

@@ -131,6 +131,7 @@ impl Takeovers {
             evidence: attaching.evidence,
             model: resume.and_then(|r| r.model.clone()).or_else(|| session.model.clone()),
             sandbox: resume.and_then(|r| r.sandbox.clone()),
+            overrides: resume.map(|r| r.overrides.clone()).unwrap_or_default(),
             control_socket: control_socket.map(|s| s.to_string_lossy().into_owned()),
             cwd_only_confirmed: attaching.cwd_only_confirmed,
             attached_at: now,

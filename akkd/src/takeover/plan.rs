@@ -339,7 +339,7 @@ pub(super) fn refuse_incomplete(facts: &SessionFacts, around: &Circumstances) ->
     }
     Err(Obstacle::new(
         BlockReason::FactsIncomplete,
-        format!("nobody can say who runs the session: {}", unread.join(" ").trim_end_matches('.')),
+        format!("nobody can say who runs the session: {}", words::clauses(&unread)),
         format!(
             "Make that readable and ask again; {}",
             words::decapitalised(&words::advise(&facts.session, Strategy::Fork))

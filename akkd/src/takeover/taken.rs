@@ -44,10 +44,10 @@ impl Takeovers {
                 .with("session_id", session.as_str()));
         }
         if own.is_empty() && !facts.incomplete.is_empty() {
-            let why = facts.incomplete.join(" ");
+            let why = words::clauses(&facts.incomplete.iter().map(String::as_str).collect::<Vec<_>>());
             let message = format!("nobody can say whether another process has the session {session}: {why}");
             let hint = "Make that readable, then send again; nothing was recorded.";
-            return Err(Failure::new(ErrorKind::ActiveWriter, message.trim_end_matches('.'), hint));
+            return Err(Failure::new(ErrorKind::ActiveWriter, message, hint));
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ pub(crate) fn free() -> SessionFacts {
             cwd: "/".into(),
             model: Some("gpt-5.5".into()),
             sandbox: Some("workspace-write".into()),
+            overrides: Vec::new(),
             activity: SessionActivity::Idle,
         }),
         control_socket: None,

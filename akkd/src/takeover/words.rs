@@ -7,6 +7,8 @@ use akk_proto::session::{Confidence, Evidence, ProcessKind, SessionView, Strateg
 
 /// Characters of a path in a sentence.
 const PATH: usize = 200;
+/// Characters of everything that could not be read.
+const STATEMENTS: usize = 1000;
 /// Processes or sessions that one sentence names.
 const NAMED: usize = 3;
 
@@ -101,6 +103,12 @@ fn may_be_ended(holder: &Holder) -> bool {
     matches!(holder.kind, ProcessKind::Tui | ProcessKind::Exec)
         && holder.also_holds.is_empty()
         && holder.evidence.confidence() == Confidence::Exact
+}
+
+/// Several statements as one clause, whether they are sentences or not.
+pub(super) fn clauses(statements: &[&str]) -> String {
+    let clauses: Vec<&str> = statements.iter().map(|s| s.trim().trim_end_matches('.')).collect();
+    redact::preview(&clauses.join("; "), STATEMENTS)
 }
 
 /// A clause as a sentence: a capital in front, a full stop behind.

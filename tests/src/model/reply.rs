@@ -27,6 +27,12 @@ pub(super) fn play(stream: &TcpStream, body: &Value, step: &Step) -> std::io::Re
     let item = match &step.act {
         Act::Say(text) => message(text),
         Act::Run(command) => run(body, command),
+        Act::Escalate(command) => {
+            let why = "the story asks for it";
+            let wish = json!({"cmd": command, "sandbox_permissions": "require_escalated", "justification": why});
+            call("exec_command", &wish)
+        }
+        Act::Spawn(prompt) => spawn(prompt),
         Act::Patch { file, text } => patch(body, file, text),
         Act::Fail(why) => {
             let error = json!({"error": {"code": "server_error", "message": why}});
@@ -76,6 +82,13 @@ fn run(body: &Value, command: &str) -> Value {
     } else {
         call("shell", &json!({"command": ["bash", "-lc", command]}))
     }
+}
+
+/// A sub-agent, through the tool that codex 0.169 offers for it.
+fn spawn(prompt: &str) -> Value {
+    let mut call = call("spawn_agent", &json!({"message": prompt}));
+    call["namespace"] = "multi_agent_v1".into();
+    call
 }
 
 fn patch(body: &Value, file: &str, text: &str) -> Value {

@@ -5,7 +5,9 @@
 //! | --- | --- |
 //! | `SAY text` | ends its turn with this text |
 //! | `RUN command` | runs a shell command |
+//! | `ESCALATE command` | asks to run one outside of the sandbox |
 //! | `PATCH file text` | adds a file with one line |
+//! | `SPAWN text` | has Codex start a sub-agent, which gets the text as its prompt |
 //! | `HTTP status text` | is refused with this status; the text is the body when it is JSON, else the error's message |
 //! | `FAIL text` | fails in mid-stream |
 //! | `CUT` | goes away in mid-stream |
@@ -33,6 +35,8 @@ pub enum Act {
     Say(String),
     /// Runs a shell command.
     Run(String),
+    /// Asks to run a shell command outside of the sandbox.
+    Escalate(String),
     /// Adds a file with one line.
     Patch {
         /// Where, relative to the session's directory.
@@ -40,6 +44,8 @@ pub enum Act {
         /// The line.
         text: String,
     },
+    /// Starts a sub-agent with this prompt.
+    Spawn(String),
     /// Refuses.
     Http {
         /// The status.
@@ -90,6 +96,8 @@ fn steps(prompt: &str) -> Vec<Step> {
         let act = match word {
             "SAY" => Act::Say(rest),
             "RUN" => Act::Run(rest),
+            "ESCALATE" => Act::Escalate(rest),
+            "SPAWN" => Act::Spawn(rest),
             "PATCH" => {
                 let (file, text) = rest.split_once(' ').unwrap_or((&rest, ""));
                 Act::Patch { file: file.to_owned(), text: text.to_owned() }

@@ -416,6 +416,7 @@ pub(crate) fn attachment() -> NativeAttachment {
         evidence: vec!["process 4242 (tui) held the session's lock".into(), "no other process had it open".into()],
         model: Some("gpt-5.1-codex".into()),
         sandbox: Some("workspace-write".into()),
+        overrides: vec![],
         control_socket: None,
         cwd_only_confirmed: false,
         attached_at: ago(5 * MINUTE),

@@ -30,7 +30,7 @@ pub(super) fn order(kind: &str) -> TurnOrder {
         session: "akk-test-1".into(),
         native_session: None,
         attachment: None,
-        sandbox: None,
+        replaces: None,
         model: None,
         proxy: None,
         permissions: PermissionPolicy::All,

@@ -40,8 +40,14 @@ impl Seat {
         if matches!(how, How::Cancelled) && open.cancel.is_some() {
             self.app_server_end_commands(open, visit).await;
         }
-        if matches!(how, How::ModelRefused { .. }) {
+        let mut how = how;
+        if let How::ModelRefused { reason, .. } = &how {
+            let reason = format!("the turn failed: {reason}");
             self.app_server_restore_model(open, visit).await;
+            if visit.stream.activity_seen() || turn.last_words().is_some() {
+                // It worked on the message, which another model would get once more.
+                how = How::Failed { reason };
+            }
         }
         let mut ended = Ended::bare(how);
         let said = turn.last_words().map(|words| {

@@ -38,6 +38,7 @@ impl Scene {
             evidence: Vec::new(),
             model: None,
             sandbox: None,
+            overrides: Vec::new(),
             control_socket: Some(self.daemon.socket().to_string_lossy().into_owned()),
             cwd_only_confirmed: false,
             attached_at: Timestamp(0),
@@ -259,6 +260,20 @@ fn a_refused_model_is_told_and_does_not_stay_with_the_user() {
     });
     assert_eq!(scene.daemon.state().model, "gpt-5-fake");
     scene.prompted_once();
+}
+
+#[test]
+fn a_model_that_is_refused_after_the_agent_had_worked_does_not_get_the_message_twice() {
+    let scene = Scene::new();
+    scene.live(async |executors| {
+        executors.start_turn(TurnOrder { model: Some("gpt-9".into()), ..scene.order(1) });
+        scene.daemon.wait_for_our_turn();
+        scene.daemon.item(json!({ "type": "agentMessage", "id": "a", "text": "I look first", "phase": "commentary" }));
+        scene.daemon.end("failed", json!({ "message": REFUSAL, "codexErrorInfo": "other" }));
+        let ended = scene.ended(1).await;
+        assert!(matches!(&ended.how, How::Failed { reason } if reason.contains("not supported")), "{ended:?}");
+    });
+    assert_eq!(scene.daemon.state().model, "gpt-5-fake");
 }
 
 #[test]

@@ -15,7 +15,7 @@ const SANDBOXES: [&str; 3] = ["read-only", "workspace-write", "danger-full-acces
 /// Goes on with `session`: its own directory and sandbox, and its own model unless the order names one.
 pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<String> {
     let mut argv = exec(order);
-    argv.extend(sandbox_option(own.sandbox.as_deref()));
+    argv.extend(rights(own.sandbox.as_deref(), &own.overrides));
     argv.extend(own.cwd.to_str().map(|cwd| format!("--cd={cwd}")));
     match &order.model {
         Some(wanted) => argv.extend(model_options(wanted)),
@@ -25,14 +25,21 @@ pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<Stri
     argv
 }
 
-/// Begins a session. What the order does not say, Codex' configuration does.
+/// Begins a session. What the order does not say, Codex' configuration does; one that replaces an attached session may
+/// do what that one could.
 pub(super) fn fresh(order: &TurnOrder) -> Vec<String> {
     let mut argv = exec(order);
-    argv.extend(sandbox_option(order.sandbox.as_deref()));
+    argv.extend(order.replaces.iter().flat_map(|a| rights(a.sandbox.as_deref(), &a.overrides)));
     argv.extend(order.workspace.to_str().map(|cwd| format!("--cd={cwd}")));
     argv.extend(order.model.iter().flat_map(|wanted| model_options(wanted)));
     argv.extend(["--", "-"].map(str::to_owned));
     argv
+}
+
+/// Without them Codex takes those of its configuration.
+fn rights(sandbox: Option<&str>, overrides: &[String]) -> impl Iterator<Item = String> {
+    let sandbox = sandbox.filter(|s| SANDBOXES.contains(s)).map(|s| format!("--sandbox={s}"));
+    sandbox.into_iter().chain(overrides.iter().map(|o| format!("--config={o}")))
 }
 
 fn exec(order: &TurnOrder) -> Vec<String> {
@@ -40,11 +47,6 @@ fn exec(order: &TurnOrder) -> Vec<String> {
     let mut argv = if command.is_empty() { vec!["codex".to_owned()] } else { command.clone() };
     argv.extend(["exec", "--json", "--skip-git-repo-check"].map(str::to_owned));
     argv
-}
-
-/// `--sandbox`, for a name that Codex knows. Without it Codex takes the sandbox of its configuration.
-fn sandbox_option(sandbox: Option<&str>) -> Option<String> {
-    sandbox.filter(|s| SANDBOXES.contains(s)).map(|s| format!("--sandbox={s}"))
 }
 
 /// `--model`, and the reasoning effort where the name holds one.
@@ -70,6 +72,7 @@ mod tests {
             cwd: "/a place".into(),
             model: model.map(str::to_owned),
             sandbox: sandbox.map(str::to_owned),
+            overrides: Vec::new(),
             activity: SessionActivity::Idle,
         }
     }
@@ -124,6 +127,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_session_may_do_is_set_against_the_configuration() {
+        let mut own = own(None, Some("workspace-write"));
+        own.overrides = vec!["sandbox_workspace_write.network_access=false".into()];
+        let line = resume(&order(None), SESSION, &own).join(" ");
+        let rights = " --sandbox=workspace-write --config=sandbox_workspace_write.network_access=false ";
+        assert!(line.contains(rights) && line.find(rights) < line.find(" resume "), "{line}");
+        // A permission profile is no sandbox: one beside it would take its place.
+        (own.sandbox, own.overrides) = (Some("profile mine".into()), vec!["default_permissions=\"mine\"".into()]);
+        let line = resume(&order(None), SESSION, &own).join(" ");
+        assert!(line.contains(" --config=default_permissions=\"mine\" ") && !line.contains("--sandbox"), "{line}");
+    }
+
+    #[test]
     fn a_session_is_begun_where_the_conversation_works() {
         let line = fresh(&order(Some("gpt-x")));
         let known =
@@ -132,9 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_begun_in_place_of_a_native_one_has_its_sandbox() {
-        let begun = |sandbox: &str| fresh(&TurnOrder { sandbox: Some(sandbox.to_owned()), ..order(None) }).join(" ");
-        assert!(begun("read-only").contains(" --sandbox=read-only --cd="));
-        assert!(!begun("--yolo").contains("yolo"));
+    fn a_session_that_replaces_an_attached_one_may_do_no_more() {
+        let mut order = order(None);
+        let attachment = serde_json::json!({
+            "agent": "codex", "session_id": SESSION, "home": "/h", "cwd": "/c", "strategy": "safe_resume",
+            "evidence": [], "sandbox": "read-only", "overrides": ["a=1"], "attached_at": akk_proto::Timestamp(0),
+        });
+        order.replaces = serde_json::from_value(attachment).unwrap();
+        let line = fresh(&order);
+        assert_eq!(line[4..6], ["--sandbox=read-only", "--config=a=1"]);
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn free(cwd: &Path) -> SessionFacts {
         cwd: cwd.to_owned(),
         model: Some("gpt-own".into()),
         sandbox: Some("workspace-write".into()),
+        overrides: Vec::new(),
         activity: SessionActivity::Idle,
     };
     SessionFacts { session, holders: vec![], incomplete: vec![], resume: Some(resume), control_socket: None }

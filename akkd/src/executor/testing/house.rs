@@ -144,7 +144,7 @@ impl House {
             session: "akk-scripted-1".into(),
             native_session: session.map(str::to_owned),
             attachment: None,
-            sandbox: None,
+            replaces: None,
             model: None,
             proxy: None,
             permissions: PermissionPolicy::All,

@@ -1,5 +1,6 @@
 //! One session, and those that run, looked at now.
 
+use super::descent;
 use super::holders::{self, Look};
 use super::home::CodexHome;
 use super::index::{Key, KnownBy, Live, Query, Shared, Thread};
@@ -28,6 +29,8 @@ struct Found {
     row: Option<ThreadRow>,
     rollout: Option<RolloutFile>,
     holders: Vec<Holder>,
+    /// Its sub-agents that the holders run with it.
+    sub_agents: BTreeSet<Uuid>,
     incomplete: Vec<String>,
 }
 
@@ -87,8 +90,9 @@ impl CodexSessions {
             None
         });
         let thread = thread_of(found.row.as_ref(), found.rollout.as_ref());
+        let activity = activity(tail.as_ref(), &found.holders, incomplete.is_empty());
         let live = Live {
-            activity: activity(tail.as_ref(), &found.holders, incomplete.is_empty()),
+            activity: descent::with_own(&found.home, &found.sub_agents, activity),
             holders: found.holders.iter().map(|h| h.view.clone()).collect(),
         };
         let mut session = thread.view(id, found.home.path().display().to_string(), live);
@@ -135,11 +139,13 @@ impl CodexSessions {
                 if !thread.fits(id, &query) {
                     continue;
                 }
-                let holders = look.holders_of(home.path(), &id.to_string(), directory.as_deref());
+                let mut holders = look.holders_of(home.path(), &id.to_string(), directory.as_deref());
+                let own = descent::take_own(home, id, &mut holders);
                 let unseen = look.incomplete_for(home.path(), &id.to_string());
                 let tail = thread.rollout.as_deref().and_then(|path| rollout::tail(path).ok());
+                let activity = activity(tail.as_ref(), &holders, unseen.is_empty());
                 let live = Live {
-                    activity: activity(tail.as_ref(), &holders, unseen.is_empty()),
+                    activity: descent::with_own(home, &own, activity),
                     holders: holders.into_iter().map(|h| h.view).collect(),
                 };
                 incomplete.extend(unseen);
@@ -235,10 +241,11 @@ fn found_in(home: CodexHome, id: Uuid, look: &Look) -> Option<Found> {
         tail.settings?.cwd
     };
     let cwd = row.as_ref().map(|r| r.cwd.clone()).or_else(tail_cwd);
-    let holders = look.holders_of(home.path(), &text, cwd.as_deref());
+    let mut holders = look.holders_of(home.path(), &text, cwd.as_deref());
+    let sub_agents = descent::take_own(&home, id, &mut holders);
     let lock = home.locks().join(format!("{text}.lock")).exists();
     let there = row.is_some() || rollout.is_some() || lock || !holders.is_empty();
-    there.then_some(Found { home, row, rollout, holders, incomplete })
+    there.then_some(Found { home, row, rollout, holders, sub_agents, incomplete })
 }
 
 fn thread_of(row: Option<&ThreadRow>, rollout: Option<&RolloutFile>) -> Thread {

@@ -214,13 +214,18 @@ impl Family {
 
     /// What it started, and they, in the order of generations.
     fn descendants(&self, program: &Program) -> Vec<&Program> {
+        self.descendants_but(program, |_| false)
+    }
+
+    /// The same without those that are `apart`, and what they started.
+    fn descendants_but(&self, program: &Program, apart: impl Fn(&Program) -> bool) -> Vec<&Program> {
         let mut found: Vec<&Program> = Vec::new();
         let mut next = vec![program];
         while let Some(parent) = next.pop() {
             for index in self.children.get(&parent.identity.pid).into_iter().flatten() {
                 let child = &self.programs[*index];
                 let known = child.identity == program.identity || found.iter().any(|f| f.identity == child.identity);
-                if child.identity.started >= parent.identity.started && !known {
+                if child.identity.started >= parent.identity.started && !known && !apart(child) {
                     found.push(child);
                     next.push(child);
                 }
@@ -229,17 +234,24 @@ impl Family {
         found
     }
 
-    /// The wrappers that started it, and what it started.
+    /// The wrappers that started it, and what it started. A wrapper that runs another Codex besides is that one's too,
+    /// and a daemon is everybody's, whoever started it.
     fn relatives(&self, program: &Program) -> Vec<Relative> {
         let role = self.launch(program).map(|launch| launch.role);
-        let wraps = |p: &&Program| self.launch(p).is_some_and(|l| l.wrapper && Some(l.role) == role);
+        let is_daemon = |p: &Program| self.launch(p).is_some_and(|l| l.role == Role::Daemon);
+        let below = self.descendants_but(program, is_daemon);
+        let is_own = |p: &Program| p.identity == program.identity || below.iter().any(|b| b.identity == p.identity);
+        let runs_sessions = |p: &Program| self.launch(p).is_some_and(|l| !l.wrapper && l.role != Role::Helper);
+        let serves_it_alone = |p: &Program| self.descendants(p).into_iter().all(|d| is_own(d) || !runs_sessions(d));
+        let wraps =
+            |p: &&Program| self.launch(p).is_some_and(|l| l.wrapper && Some(l.role) == role) && serves_it_alone(p);
         let wrappers = self.ancestors(program.identity.pid).into_iter().take_while(wraps);
         let relative = |p: &Program| Relative {
             identity: p.identity.clone(),
             executable: p.executable.as_ref().map(|path| path.display().to_string()),
             command: p.command.clone(),
         };
-        wrappers.chain(self.descendants(program)).map(relative).collect()
+        wrappers.chain(below.iter().copied()).map(relative).collect()
     }
 
     fn kind(&self, program: &Program) -> ProcessKind {
@@ -331,4 +343,53 @@ fn conversation_of(around: &Surroundings) -> Option<ConversationId> {
     let variables = around.variables.as_ref()?;
     variables.get("AKK_LAUNCH")?;
     ConversationId::parse(variables.get("AKK_CONVERSATION")?.as_str()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Process `pid`, started by `parent`.
+    fn program(pid: u32, parent: u32, command: &[&str]) -> Program {
+        let identity = ProcessIdentity { boot: "b".into(), pid_namespace: 1, pid, started: u64::from(pid), uid: 7 };
+        let command: Vec<String> = command.iter().map(|w| (*w).to_owned()).collect();
+        Program { identity, parent, executable: command.first().map(PathBuf::from), command }
+    }
+
+    fn relatives(of: u32, programs: Vec<Program>) -> Vec<u32> {
+        let family = Family::of(programs);
+        family.relatives(&family.programs[family.at[&of]]).iter().map(|r| r.identity.pid).collect()
+    }
+
+    #[test]
+    fn the_shell_above_a_terminal_is_none_of_its_own_and_a_wrapper_is() {
+        for shell in [&["/bin/bash"][..], &["/bin/bash", "-l"], &["/bin/zsh", "-i"], &["/usr/bin/tmux", "new", "codex"]]
+        {
+            let wrapped = vec![
+                program(2, 1, shell),
+                program(3, 2, &["/usr/bin/node", "/usr/bin/codex", "resume"]),
+                program(4, 3, &["/opt/codex", "resume"]),
+                program(5, 4, &["/bin/sleep", "9"]),
+                program(6, 2, &["/usr/bin/vim"]),
+            ];
+            assert_eq!(relatives(4, wrapped), [3, 5], "{shell:?}");
+        }
+    }
+
+    #[test]
+    fn what_serves_others_too_does_not_end_with_a_terminal() {
+        let shared = vec![
+            program(2, 1, &["/bin/sh", "/home/u/bin/codex"]),
+            program(3, 2, &["/opt/codex"]),
+            program(4, 2, &["/opt/codex"]),
+        ];
+        assert!(relatives(3, shared).is_empty(), "the wrapper runs another terminal");
+        let daemon = vec![
+            program(2, 1, &["/opt/codex", "--no-daemon"]),
+            program(3, 2, &["/opt/codex", "app-server", "--listen", "unix:///h/s.sock"]),
+            program(4, 3, &["/bin/sleep", "9"]),
+            program(5, 2, &["/bin/sleep", "9"]),
+        ];
+        assert_eq!(relatives(2, daemon), [5]);
+    }
 }

@@ -85,3 +85,31 @@ fn written(database: &Path) -> Option<std::time::SystemTime> {
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_that_is_not_there_has_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path().join("nowhere"), folder.path().join("file/nowhere")] {
+            std::fs::write(folder.path().join("file"), "").unwrap();
+            let home = CodexHome::new(path);
+            assert_eq!((home.state_database().unwrap(), home.control_socket()), (None, None));
+        }
+    }
+
+    #[test]
+    fn what_is_no_socket_is_no_control_socket() {
+        let folder = tempfile::Builder::new().prefix("akk").tempdir_in("/tmp").unwrap();
+        let home = CodexHome::new(folder.path());
+        let path = folder.path().join("app-server-control/app-server-control.sock");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(home.control_socket(), None);
+        std::fs::remove_file(&path).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(home.control_socket(), Some(path));
+    }
+}

@@ -4,6 +4,7 @@
 pub mod app_server;
 mod capabilities;
 pub mod context;
+mod descent;
 mod facts;
 mod gather;
 pub mod holders;

@@ -163,6 +163,33 @@ async fn what_runs_now_is_listed_with_who_runs_it() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sub_agents_of_a_session_are_its_own_and_their_work_is_its_work() {
+    let house = House::new();
+    house.session(1, "the parent", 5);
+    // Its sub-agent, that one's, and the sub-agent of somebody else.
+    for (n, parent, turn) in [(2, 1, "task_complete"), (3, 2, "task_complete"), (4, 9, "task_complete")] {
+        let source = format!(r#"{{"subagent":{{"thread_spawn":{{"parent_thread_id":"{}"}}}}}}"#, id(parent));
+        std::fs::write(house.rollout_path(n), head(n, &source) + &event("task_started") + &event(turn)).unwrap();
+    }
+    let provider = house.provider();
+    let take = |numbers: &[u32]| {
+        let take = |n: &u32| format!("exec {{fd}}<>'{}'; flock -n $fd || exit 1;", house.lock(*n).display());
+        house.codex(&numbers.iter().map(take).collect::<String>())
+    };
+    let terminal = take(&[1, 2, 3]);
+    let facts = provider.facts(&id(1)).unwrap();
+    assert!(facts.holders[0].also_holds.is_empty() && facts.holders[0].view.also_holds.len() == 2, "{facts:#?}");
+    assert_eq!((facts.session.activity, facts.holders[0].evidence), (SessionActivity::Idle, Evidence::Lock));
+    // For the sub-agent its parent is somebody else.
+    assert_eq!(provider.facts(&id(2)).unwrap().holders[0].also_holds, [id(1)]);
+    append(&house.rollout_path(3), &event("task_started"));
+    assert_eq!(provider.facts(&id(1)).unwrap().session.activity, SessionActivity::Working);
+    terminal.kill();
+    let _shared = take(&[1, 4]);
+    assert_eq!(provider.facts(&id(1)).unwrap().holders[0].also_holds, [id(4)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_of_which_nothing_is_known_may_run_the_newest_session_of_its_directory() {
     let house = House::new();
     let codex = house.codex("");

@@ -4,7 +4,7 @@
 //! at all; it starts a new session for an id that is no UUID, and refuses an archived thread.
 
 use super::home::CodexHome;
-use super::rollout::{self, RolloutFile, Tail, TurnState};
+use super::rollout::{self, Rights, RolloutFile, Sandbox, Tail, TurnState};
 use super::threads::ThreadRow;
 use crate::sessions::Resume;
 use akk_proto::session::SessionActivity;
@@ -28,6 +28,9 @@ pub enum NotResumable {
     /// Nobody knows where it works.
     #[error("its records do not say where it works")]
     NoDirectory,
+    /// It would be allowed more, or other things.
+    #[error("what its newest turn was allowed to do (sandbox, permissions) cannot be given to it again from here")]
+    Rights,
 }
 
 /// How thread `id` is resumed, from what was read of it; what is missing of `rollout` and `tail` is read now.
@@ -60,18 +63,56 @@ pub fn resume(
         return Err(NotResumable::Unreadable("they do not begin with what Codex 0.169 writes".to_owned()));
     };
     let settings = tail.and_then(|tail| tail.settings.clone()).unwrap_or_default();
+    let (sandbox, overrides) = given_again(&settings.rights).ok_or(NotResumable::Rights)?;
     let cwd = settings.cwd.or_else(|| row.map(|row| row.cwd.clone())).or(head.cwd);
     Ok(Resume {
         home: home.path().to_owned(),
         cwd: cwd.and_then(plain_path).ok_or(NotResumable::NoDirectory)?,
         model: settings.model.or_else(|| row?.model.clone()),
-        sandbox: settings.sandbox,
+        sandbox,
+        overrides,
         activity: match tail.map(|tail| tail.turn).unwrap_or_default() {
             TurnState::Running => SessionActivity::Working,
             TurnState::Ended => SessionActivity::Idle,
             TurnState::Unknown => SessionActivity::Unknown,
         },
     })
+}
+
+/// The sandbox, and what must be set besides so that Codex' configuration neither adds to it nor takes from it. None
+/// when the same rights cannot be given.
+///
+/// Tried with codex 0.169: `--sandbox=workspace-write` takes folders and network from the configuration and makes
+/// nothing of a permission profile, whose prohibitions are lost then; a profile that the configuration does not have any
+/// more is refused.
+fn given_again(rights: &Rights) -> Option<(Option<String>, Vec<String>)> {
+    match rights {
+        Rights::Unrecorded => Some((None, Vec::new())),
+        Rights::Unknown => None,
+        Rights::Profile(name) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.');
+            let named = !name.is_empty() && name.chars().all(plain);
+            named.then(|| (Some(format!("profile {name}")), vec![format!("default_permissions=\"{name}\"")]))
+        }
+        Rights::Sandbox(sandbox) => {
+            let overrides = match sandbox {
+                Sandbox::WorkspaceWrite(workspace) => {
+                    // A list of strings in JSON is one in TOML; where it is none, Codex refuses it.
+                    let roots = serde_json::to_string(&workspace.writable_roots).ok()?;
+                    [
+                        ("writable_roots", roots),
+                        ("network_access", workspace.network_access.to_string()),
+                        ("exclude_tmpdir_env_var", workspace.exclude_tmpdir_env_var.to_string()),
+                        ("exclude_slash_tmp", workspace.exclude_slash_tmp.to_string()),
+                    ]
+                    .map(|(name, value)| format!("sandbox_workspace_write.{name}={value}"))
+                    .to_vec()
+                }
+                Sandbox::ReadOnly | Sandbox::FullAccess => Vec::new(),
+            };
+            Some((Some(sandbox.as_str().to_owned()), overrides))
+        }
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -103,6 +144,7 @@ mod tests {
             cwd: "/home/dev/project".into(),
             model: Some("gpt-5-fake".into()),
             sandbox: Some("danger-full-access".into()),
+            overrides: Vec::new(),
             activity: SessionActivity::Idle,
         };
         assert_eq!(of(&home, EXEC_ID), Ok(expected));
@@ -114,6 +156,35 @@ mod tests {
         home.rollout("01a20431-6dc8-7ec1-aa70-c48193cdef51", IN_FLIGHT);
         let resume = of(&home, "01a20431-6dc8-7ec1-aa70-c48193cdef51").unwrap();
         assert_eq!((resume.activity, resume.sandbox.as_deref()), (SessionActivity::Working, Some("workspace-write")));
+    }
+
+    #[test]
+    fn a_session_gets_the_rights_of_its_newest_turn_whatever_the_configuration_says() {
+        let home = Home::new();
+        let with = |rights: &str| {
+            let turn = format!(r#"{{"type":"turn_context","payload":{{"cwd":"/home/dev/project",{rights}}}}}"#);
+            home.rollout(EXEC_ID, format!("{EXEC}{turn}\n"));
+            of(&home, EXEC_ID).map(|resume| (resume.sandbox, resume.overrides))
+        };
+        let (sandbox, overrides) =
+            with(r#""sandbox_policy":{"type":"workspace-write","writable_roots":["/a \"b"]}"#).unwrap();
+        assert_eq!(sandbox.as_deref(), Some("workspace-write"));
+        assert_eq!(
+            overrides,
+            [
+                r#"sandbox_workspace_write.writable_roots=["/a \"b"]"#,
+                "sandbox_workspace_write.network_access=false",
+                "sandbox_workspace_write.exclude_tmpdir_env_var=false",
+                "sandbox_workspace_write.exclude_slash_tmp=false",
+            ]
+        );
+        let profile = r#""sandbox_policy":{"type":"workspace-write"},"active_permission_profile":{"id":"NAME"}"#;
+        let (sandbox, overrides) = with(&profile.replace("NAME", "mine")).unwrap();
+        assert_eq!(sandbox.as_deref(), Some("profile mine"));
+        assert_eq!(overrides, [r#"default_permissions="mine""#]);
+        for odd in [&profile.replace("NAME", r#"a\" b"#), r#""sandbox_policy":{"type":"external-sandbox"}"#] {
+            assert_eq!(with(odd), Err(NotResumable::Rights), "{odd}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The sessions of all homes in memory, in order, so that a listing reads no file.
 //!
-//! Some 500 bytes a session: ids are 16 bytes, and what repeats (directories, models, originators) is kept once.
+//! Some 600 bytes a session: ids are 16 bytes, and what repeats (directories, models, originators) is kept once. With what
+//! reading them leaves in the allocator it is 18 MB for 10,000 (glibc 2.36).
 
 mod needle;
 mod shared;

@@ -10,6 +10,9 @@ use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// A first record is about 22 KB long.
+const USUAL: usize = 32 << 10;
+
 /// The `session_meta` record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -70,7 +73,7 @@ struct Meta {
 /// # Errors
 /// The file cannot be opened, read or decoded.
 pub fn head(path: &Path) -> io::Result<Option<Head>> {
-    let mut lines = Forward::new(stream(path)?);
+    let mut lines = Forward::in_blocks(USUAL, stream(path)?);
     let Some(Line::Whole(line) | Line::Open(line)) = lines.next()? else { return Ok(None) };
     Ok(Record::parse(line).as_ref().and_then(of))
 }

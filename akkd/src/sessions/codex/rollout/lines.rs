@@ -34,7 +34,12 @@ pub(in super::super) struct Forward<R> {
 impl<R: Read> Forward<R> {
     /// The lines of `reader`.
     pub(in super::super) fn new(reader: R) -> Self {
-        Self { reader: BufReader::with_capacity(BLOCK, reader), line: Vec::new(), read: 0 }
+        Self::in_blocks(BLOCK, reader)
+    }
+
+    /// The same, read in blocks of `block` bytes: where only the first line is wanted.
+    pub(super) fn in_blocks(block: usize, reader: R) -> Self {
+        Self { reader: BufReader::with_capacity(block, reader), line: Vec::new(), read: 0 }
     }
 
     /// Bytes up to the end of the last line that had an end.

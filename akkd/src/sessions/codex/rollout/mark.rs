@@ -1,6 +1,7 @@
 //! What records say of a thread's turns.
 
 use super::record::{Record, plain_text};
+use super::rights::{Recorded, Rights};
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,8 +15,8 @@ pub struct TurnSettings {
     pub cwd: Option<PathBuf>,
     /// The model.
     pub model: Option<String>,
-    /// `read-only`, `workspace-write`, `danger-full-access`; none when it is none of these.
-    pub sandbox: Option<String>,
+    /// What it may do.
+    pub rights: Rights,
     /// When a person is asked: `never`, `on-request` and the like.
     pub approval: Option<String>,
 }
@@ -82,33 +83,17 @@ struct Context<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
     #[serde(borrow)]
-    sandbox_policy: Option<&'a RawValue>,
-    #[serde(borrow)]
     approval_policy: Option<&'a RawValue>,
 }
 
 fn settings(payload: &str) -> Option<TurnSettings> {
     let context: Context<'_> = serde_json::from_str(payload).ok()?;
+    let recorded = serde_json::from_str::<Recorded<'_>>(payload);
     let text = |json: Option<&RawValue>| Some(plain_text(json?)?.into_owned()).filter(|t| !t.is_empty());
     Some(TurnSettings {
         cwd: text(context.cwd).map(PathBuf::from),
         model: text(context.model),
-        sandbox: context.sandbox_policy.and_then(sandbox),
+        rights: recorded.map_or(Rights::Unknown, |recorded| recorded.rights()),
         approval: text(context.approval_policy),
     })
-}
-
-/// `{"type":"read-only"}`; older versions wrote `{"mode":…}`, or the word alone.
-fn sandbox(policy: &RawValue) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Policy {
-        #[serde(rename = "type")]
-        kind: Option<String>,
-        mode: Option<String>,
-    }
-    let word = match plain_text(policy) {
-        Some(word) => Some(word.into_owned()),
-        None => serde_json::from_str::<Policy>(policy.get()).ok().and_then(|p| p.kind.or(p.mode)),
-    };
-    word.filter(|w| matches!(w.as_str(), "read-only" | "workspace-write" | "danger-full-access"))
 }

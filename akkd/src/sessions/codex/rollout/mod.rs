@@ -7,6 +7,7 @@ mod head;
 mod lines;
 mod mark;
 mod record;
+mod rights;
 mod scan;
 mod tail;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 pub use files::{RolloutFile, find, list, thread_id_of};
 pub use head::{Head, HistoryBase, head};
 pub use mark::TurnSettings;
+pub use rights::{Rights, Sandbox, Workspace};
 pub use scan::{LiveEvent, Scan, scan_from};
 pub use tail::{Tail, TurnState, tail};
 

@@ -41,7 +41,7 @@ pub enum TurnState {
 }
 
 /// Reads the end of a rollout, backwards, until the settings of the newest turn are found: a few blocks as a rule, all
-/// of it (a second or less for a gigabyte) where one turn is that long. A compressed one is read from its beginning.
+/// of it (about a second for a gigabyte) where one turn is that long. A compressed one is read from its beginning.
 ///
 /// # Errors
 /// The file cannot be opened, read or decoded.

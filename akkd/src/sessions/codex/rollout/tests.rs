@@ -10,11 +10,11 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-fn settings(cwd: &str, model: &str, sandbox: &str, approval: &str) -> TurnSettings {
+fn settings(cwd: &str, model: &str, sandbox: Sandbox, approval: &str) -> TurnSettings {
     TurnSettings {
         cwd: Some(cwd.into()),
         model: Some(model.into()),
-        sandbox: Some(sandbox.into()),
+        rights: Rights::Sandbox(sandbox),
         approval: Some(approval.into()),
     }
 }
@@ -116,7 +116,7 @@ fn the_tail_says_where_a_thread_stands() {
     let home = Home::new();
     let of = |content: &str| tail(&home.rollout(EXEC_ID, content)).unwrap();
     let exec = of(EXEC);
-    let expected = settings("/home/dev/project", "gpt-5-fake", "danger-full-access", "never");
+    let expected = settings("/home/dev/project", "gpt-5-fake", Sandbox::FullAccess, "never");
     assert_eq!((exec.settings, exec.turn), (Some(expected), TurnState::Ended));
     assert_eq!(exec.last_record_at.unwrap().to_string(), "2026-11-22T16:50:38.067Z");
     assert_eq!((exec.offset, exec.skipped), (EXEC.len() as u64, 0));
@@ -129,11 +129,17 @@ fn the_tail_says_where_a_thread_stands() {
 
     // The command that was cut short is recorded after the end of its turn.
     let aborted = of(ABORTED);
-    assert_eq!((aborted.turn, aborted.settings.unwrap().sandbox.as_deref()), (TurnState::Ended, Some("read-only")));
+    assert_eq!(
+        (aborted.turn, aborted.settings.unwrap().rights),
+        (TurnState::Ended, Rights::Sandbox(Sandbox::ReadOnly))
+    );
 
     let old = of(OLD);
     assert_eq!(old.turn, TurnState::Unknown, "old versions did not say");
-    assert_eq!(old.settings, Some(settings("/home/dev/old", "gpt-5-codex", "workspace-write", "on-request")));
+    assert_eq!(
+        old.settings,
+        Some(settings("/home/dev/old", "gpt-5-codex", Sandbox::WorkspaceWrite(Workspace::default()), "on-request"))
+    );
 }
 
 #[test]
@@ -142,8 +148,12 @@ fn the_settings_of_the_newest_turn_count() {
     let newer = r#"{"type":"turn_context","payload":{"cwd":"/elsewhere","model":"other","approval_policy":{"granular":{}},"sandbox_policy":{"type":"external-sandbox"}}}"#;
     let path = home.rollout(EXEC_ID, format!("{EXEC}{}{newer}\n", event("task_started")));
     let tail = tail(&path).unwrap();
-    let expected =
-        TurnSettings { cwd: Some("/elsewhere".into()), model: Some("other".into()), ..TurnSettings::default() };
+    let expected = TurnSettings {
+        cwd: Some("/elsewhere".into()),
+        model: Some("other".into()),
+        rights: Rights::Unknown,
+        ..TurnSettings::default()
+    };
     assert_eq!((tail.settings, tail.turn), (Some(expected), TurnState::Running));
 }
 
@@ -184,7 +194,7 @@ fn what_is_appended_is_told_once() {
         offset = scan.offset;
         events.extend(scan.events);
     }
-    let turn = settings("/home/dev/project", "gpt-5-fake", "workspace-write", "on-request");
+    let turn = settings("/home/dev/project", "gpt-5-fake", Sandbox::WorkspaceWrite(Workspace::default()), "on-request");
     assert_eq!(events.len(), 9);
     for events in events.chunks(3) {
         assert_eq!(events[0], LiveEvent::TurnStarted);
@@ -276,7 +286,7 @@ fn what_is_no_regular_file_is_not_waited_for() {
     let home = Home::new();
     let pipe = home.put("pipe", "");
     std::fs::remove_file(&pipe).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(tail(&pipe).is_err());
     assert!(head(home.home.path()).is_err());
     assert!(scan_from(&home.home.path().join("nowhere"), 0).is_err());

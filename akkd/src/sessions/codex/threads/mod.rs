@@ -1,5 +1,6 @@
 //! The table `threads` of a Codex home: read only, whatever the version.
 
+mod log;
 mod row;
 mod snapshot;
 #[cfg(test)]

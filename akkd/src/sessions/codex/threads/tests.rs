@@ -1,7 +1,6 @@
 use super::*;
 use akk_proto::session::SessionSource;
 use rusqlite::params;
-use std::time::Instant;
 use tempfile::TempDir;
 
 /// The columns of codex 0.169 that are read, and some that are not.
@@ -158,17 +157,60 @@ fn a_reading_leaves_nothing_behind() {
     assert_eq!(std::fs::read(home.path().join("state_5.sqlite")).unwrap(), before);
 }
 
+/// A home as a killed process leaves it: the files `names` as they are, and nobody who has them open.
+fn killed(home: &CodexHome, names: &[&str]) -> (TempDir, CodexHome) {
+    let (folder, killed) = self::home();
+    for name in names {
+        std::fs::copy(home.path().join(name), killed.path().join(name)).unwrap();
+    }
+    (folder, killed)
+}
+
 #[test]
 fn what_a_killed_codex_left_in_the_log_is_read() {
     let (_folder, home) = home();
     let codex = database(&home, "state_5.sqlite", NEW);
     insert(&codex, "a", 5);
-    // What a killed process leaves: all three files as they are, and nobody who has them open.
-    let (_other, killed) = self::home();
-    for name in listing(&home) {
-        std::fs::copy(home.path().join(&name), killed.path().join(&name)).unwrap();
+    codex.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    // More than a page, and a transaction that was not committed.
+    (0..200).for_each(|n| insert(&codex, &format!("in the log {n}"), n));
+    codex.execute_batch("PRAGMA cache_size = 1; BEGIN; UPDATE threads SET title = hex(randomblob(900))").unwrap();
+    for names in
+        [&["state_5.sqlite", "state_5.sqlite-wal", "state_5.sqlite-shm"][..], &["state_5.sqlite", "state_5.sqlite-wal"]]
+    {
+        let (_folder, killed) = killed(&home, names);
+        let rows = read_all(&killed).unwrap();
+        assert_eq!((rows.len(), rows[0].title.as_deref()), (201, Some("a title")), "{names:?}");
+        assert_eq!(listing(&killed).len(), names.len(), "nothing is left behind: {names:?}");
     }
-    assert_eq!(read_all(&killed).unwrap().len(), 1);
+}
+
+#[test]
+fn of_a_log_that_was_damaged_what_is_whole_counts() {
+    let (_folder, home) = home();
+    let codex = database(&home, "state_5.sqlite", NEW);
+    (0..50).for_each(|n| insert(&codex, &format!("t{n}"), n));
+    let (_other, killed) = killed(&home, &["state_5.sqlite", "state_5.sqlite-wal"]);
+    let log = killed.path().join("state_5.sqlite-wal");
+    let whole = std::fs::read(&log).unwrap();
+    // SQLite's own reading of the same files, in a folder that may be written.
+    let by_sqlite = |log: &[u8]| {
+        let (_folder, other) = self::killed(&home, &["state_5.sqlite"]);
+        std::fs::write(other.path().join("state_5.sqlite-wal"), log).unwrap();
+        let count = |c: Connection| c.query_row("SELECT count(*) FROM threads", [], |row| row.get::<_, u32>(0)).ok();
+        Connection::open(other.path().join("state_5.sqlite")).ok().and_then(count)
+    };
+    for (at, flip) in (0..whole.len()).step_by(whole.len() / 60).flat_map(|at| [(at, false), (at, true)]) {
+        let mut content = whole.clone();
+        if flip {
+            content[at] ^= 0x41;
+        } else {
+            content.truncate(at);
+        }
+        std::fs::write(&log, &content).unwrap();
+        let ours = read_all(&killed).ok().map(|rows| u32::try_from(rows.len()).unwrap());
+        assert_eq!(ours, by_sqlite(&content), "at {at} of {}, flipped: {flip}", whole.len());
+    }
 }
 
 #[test]
@@ -253,7 +295,7 @@ fn values_of_another_type_count_as_absent() {
 }
 
 #[test]
-fn ten_thousand_threads_are_read_at_once() {
+fn ten_thousand_threads_are_read() {
     let (_folder, home) = home();
     let mut codex = database(&home, "state_5.sqlite", NEW);
     let transaction = codex.transaction().unwrap();
@@ -262,12 +304,6 @@ fn ten_thousand_threads_are_read_at_once() {
     }
     transaction.execute("UPDATE threads SET title = ?1", ["please look at the parser of dates ".repeat(8)]).unwrap();
     transaction.commit().unwrap();
-    let begun = Instant::now();
     assert_eq!(read_all(&home).unwrap().len(), 10_000);
-    let all = begun.elapsed();
-    let begun = Instant::now();
     assert_eq!(read_since(&home, 9_990).unwrap().len(), 10);
-    println!("all: {all:?}, since: {:?}", begun.elapsed());
-    // Measured 0.3 s alone without optimisation; a crowded machine is slower. The bench has the real numbers.
-    assert!(all < Duration::from_secs(3), "{all:?}");
 }

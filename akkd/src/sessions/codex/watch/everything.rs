@@ -114,7 +114,7 @@ impl Watcher {
     }
 
     /// Two homes can be one folder under two names: the first one counts.
-    fn find_same(&mut self) {
+    pub(super) fn find_same(&mut self) {
         let mut real: Vec<(PathBuf, PathBuf)> = Vec::new();
         self.same.clear();
         for (no, home) in (0..).zip(&self.known.homes) {

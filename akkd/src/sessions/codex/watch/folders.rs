@@ -181,6 +181,11 @@ impl Folders {
         }
     }
 
+    /// Whether what is watched of a home is what lies there: a home that was moved away as a whole says no word of it.
+    pub(super) fn stand_over(&self, home: &CodexHome) -> bool {
+        [home.locks(), home.sessions()].iter().all(|root| self.watched.get(root).copied() == identity(root))
+    }
+
     /// Forgets watches of what is not there any more, or is another folder by now: moved away, made again.
     pub(super) fn check(&mut self) {
         let gone: Vec<PathBuf> = self

@@ -176,14 +176,13 @@ impl Watcher {
         }
     }
 
-    /// The first index, and the watches.
+    /// The watches, then the first index: what happens while the homes are read is heard.
     fn begin(&mut self) {
+        self.find_same();
+        self.arm();
         self.survey_all();
         self.known.step(Stage::Indexed);
-        self.arm();
         self.look_at_all_owners();
-        // What happened while the homes were read, before their watches stood.
-        self.survey_all();
         self.silent = false;
         self.known.step(Stage::Watching);
     }
@@ -212,8 +211,10 @@ impl Watcher {
         }
         if now >= self.checked + CHECK {
             self.checked = now;
-            self.folders.check();
-            self.arm_and_look();
+            if !self.homes().all(|(_, home)| self.folders.stand_over(home)) {
+                self.folders.check();
+                self.arm_and_look();
+            }
             self.look_at_names();
             self.shared.tidy();
         }

@@ -266,7 +266,7 @@ fn read(path: &Path, from: u64, size: u64) -> std::io::Result<Appended> {
                     appended.settings = Some(TurnSettings {
                         cwd: new.cwd.or(old.cwd),
                         model: new.model.or(old.model),
-                        sandbox: new.sandbox.or(old.sandbox),
+                        rights: new.rights,
                         approval: new.approval.or(old.approval),
                     });
                 }
