@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How long a waiting client waits for a stopped akkd to be started by somebody.
 const RECONNECT: Duration = Duration::from_secs(10);
+/// How often a call is repeated whose connection broke. An akkd that dies of a call dies of its repetition too.
+const TRIES: u32 = 3;
 /// Between two attempts.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -29,7 +31,7 @@ impl<'a> Akkd<'a> {
         Self { surroundings, client: None }
     }
 
-    /// Calls `method`. A connection that breaks before the answer is made again once and the call repeated: every
+    /// Calls `method`. A connection that breaks before the answer is made again and the call repeated: every
     /// call that changes something carries a request id, or may be repeated without harm.
     ///
     /// # Errors
@@ -48,9 +50,14 @@ impl<'a> Akkd<'a> {
         params: &impl Serialize,
         patience: Duration,
     ) -> Result<Answer> {
-        match self.call_once(method, params, patience) {
-            Err(e) if e.is_broken_connection() => self.call_once(method, params, patience),
-            other => other,
+        let mut tries = TRIES;
+        loop {
+            match self.call_once(method, params, patience) {
+                Err(e) if e.is_broken_connection() && tries > 0 => tries -= 1,
+                other => return other,
+            }
+            // An akkd that is being killed or stops may still take a connection, and breaks it.
+            std::thread::sleep(BREATH);
         }
     }
 

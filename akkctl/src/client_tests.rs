@@ -160,25 +160,28 @@ fn an_akkd_that_says_nothing_is_not_waited_for_for_ever() {
 fn a_connection_that_breaks_before_the_answer_is_made_again_with_the_same_request_id() {
     let (_folder, at) = home();
     for broken in [Play::Close, Play::Raw("{\"jsonrpc\":".to_owned())] {
-        let fake = Fake::play(&at.paths.control_socket, vec![vec![broken], vec![Play::Answer(json!({"ok": true}))]]);
+        // An akkd that dies may break the second connection too.
+        let plays = vec![vec![broken], vec![Play::Close], vec![Play::Answer(json!({"ok": true}))]];
+        let fake = Fake::play(&at.paths.control_socket, plays);
         let params = ConversationParams { request_id: akkd::new_request_id(), conversation_id: "@last".into() };
         let mut daemon = Akkd::new(&at);
         assert_eq!(daemon.call("conversation.cancel", &params).unwrap().raw.get(), r#"{"ok":true}"#);
         drop(daemon);
         let requests = fake.requests();
-        assert_eq!(requests.len(), 2);
-        assert_eq!(requests[0]["params"]["request_id"], requests[1]["params"]["request_id"]);
+        assert!(requests.len() >= 2, "{requests:?}");
+        let mut ids = requests.iter().map(|r| &r["params"]["request_id"]);
+        assert!(ids.all(|id| *id == requests[0]["params"]["request_id"]), "{requests:?}");
         assert_eq!(requests[0]["params"]["request_id"].as_str().unwrap().len(), 36);
     }
 }
 
 #[test]
-fn a_second_break_is_an_error() {
+fn a_connection_that_always_breaks_is_an_error() {
     let (_folder, at) = home();
-    let fake = Fake::play(&at.paths.control_socket, vec![vec![Play::Close], vec![Play::Close]]);
+    let fake = Fake::play(&at.paths.control_socket, (0..4).map(|_| vec![Play::Close]).collect());
     let e = Akkd::new(&at).call("conversation.list", &Empty {}).unwrap_err();
     assert!(matches!(e, Error::Broken { .. }), "{e:?}");
-    assert_eq!(fake.requests().len(), 2);
+    assert_eq!(fake.requests().len(), 4);
 }
 
 #[test]

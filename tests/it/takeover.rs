@@ -397,9 +397,9 @@ with_codex!(a_message_is_never_mixed_into_the_turn_of_the_person_at_the_terminal
     let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
     say(&terminal, "HOLD the line;;SAY mine is done").await;
     akkd.codex.model.prompted("HOLD the line").await;
-    akkd.send(&conversation, "SAY too early").await;
-    let told = akkd.wait_need(&conversation, Need::Stalled).await.conversation.unwrap();
-    assert!(told.stalled_reason.as_ref().unwrap().contains("a turn of the user runs"), "{told:#?}");
+    let refused = akkd.try_send(&conversation, "SAY too early").await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::SessionWorking, "{refused:?}");
+    assert_eq!(akkd.get(&conversation).await.status, Status::Idle, "nothing was recorded");
     akkd.codex.model.let_go("the line");
     terminal.shows("• mine is done").await;
     free(&akkd, &id).await;

@@ -132,7 +132,10 @@ fn strategies(answer: &TakeoverAnswer, view: &View) -> String {
             view.paint(takeover_style(way.status), takeover_status(way.status)),
             view.paint(DIM, &reason)
         );
-        out.push_str(&painted(&wrapped(&way.explanation, view.width, 4), DIM, view));
+        // What was said above already is not said again for each way that it stands against.
+        if way.status != TakeoverStatus::Blocked || !answer.explanation.starts_with(&way.explanation) {
+            out.push_str(&painted(&wrapped(&way.explanation, view.width, 4), DIM, view));
+        }
     }
     out
 }
@@ -223,6 +226,21 @@ mod tests {
         let text = takeover(&answer, &asked(Some(Strategy::TerminateThenResume)), &view);
         assert!(text.contains("codex-linux-sandbox xxx"), "{text}");
         assert!(text.lines().all(|l| l.chars().count() < 160), "{text}");
+    }
+
+    #[test]
+    fn what_stands_against_every_way_is_said_once() {
+        let mut answer = native::adopted_already();
+        answer.explanation = "The session belongs to the open conversation task-1 already.".into();
+        for way in &mut answer.strategies {
+            if way.status == TakeoverStatus::Blocked {
+                way.explanation.clone_from(&answer.explanation);
+            }
+        }
+        let mut view = samples::view();
+        view.width = None;
+        let text = takeover(&answer, &asked(Some(Strategy::SafeResume)), &view);
+        assert_eq!(text.matches("belongs to the open conversation").count(), 1, "{text}");
     }
 
     #[test]

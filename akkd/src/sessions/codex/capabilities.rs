@@ -63,7 +63,7 @@ pub(super) fn view(homes: &[PathBuf], known: &Known, program: &Program, sessions
         let named: Vec<String> = homes.iter().map(|h| h.display().to_string()).collect();
         format!("there is no Codex home at {}", named.join(", "))
     });
-    let list = list(known, &health, no_home.as_ref());
+    let list = list(known, &health, no_home.as_ref(), sessions);
     let locks = locks(known, &health, &there, no_home.as_ref());
     let paths: Vec<PathBuf> = known.homes.iter().map(|h| h.path().to_path_buf()).collect();
     let processes = match holders::look(&paths) {
@@ -83,7 +83,7 @@ pub(super) fn view(homes: &[PathBuf], known: &Known, program: &Program, sessions
     } else {
         ability("attach", true, Some(format!("sessions that the daemon holds: {}", sockets.join(", "))))
     };
-    let fork = ability("fork", no_home.is_none(), no_home.clone());
+    let fork = ability("fork", list.works, list.reason.clone().filter(|_| !list.works));
     let terminate = AbilityView { name: "terminate_then_resume".to_owned(), ..resumes.clone() };
     ProviderView {
         agent: AGENT.to_owned(),
@@ -97,7 +97,7 @@ fn ability(name: &str, works: bool, reason: Option<String>) -> AbilityView {
     AbilityView { name: name.to_owned(), works, reason }
 }
 
-fn list(known: &Known, health: &Health, no_home: Option<&String>) -> AbilityView {
+fn list(known: &Known, health: &Health, no_home: Option<&String>, sessions: u64) -> AbilityView {
     if let Some(why) = no_home {
         return ability("list", false, Some(why.clone()));
     }
@@ -107,7 +107,9 @@ fn list(known: &Known, health: &Health, no_home: Option<&String>) -> AbilityView
             limits.push(format!("{} is the same folder as {}", home.path().display(), same.display()));
         }
     }
-    ability("list", true, Some(limits.join("; ")).filter(|l| !l.is_empty()))
+    // Neither the database of a home nor its folders can be read.
+    let unread = health.homes.iter().any(|h| h.database.is_some() && !h.folders.is_empty());
+    ability("list", sessions > 0 || !unread, Some(limits.join("; ")).filter(|l| !l.is_empty()))
 }
 
 fn locks(known: &Known, health: &Health, there: &[bool], no_home: Option<&String>) -> AbilityView {

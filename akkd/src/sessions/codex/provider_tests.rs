@@ -287,6 +287,20 @@ async fn what_works_is_said_and_why_the_rest_does_not() {
     assert_eq!(provider.capabilities().abilities.len(), 8);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_home_that_cannot_be_read_at_all_nothing_is_said_to_work() {
+    let house = House::absent();
+    std::fs::create_dir_all(&house.home).unwrap();
+    std::fs::write(house.home.join("state_5.sqlite"), "no database").unwrap();
+    // A link to itself can be read by nobody, also not by root.
+    std::os::unix::fs::symlink("sessions", house.home.join("sessions")).unwrap();
+    let abilities = house.provider().capabilities().abilities;
+    for name in ["list", "fork"] {
+        let found = abilities.iter().find(|a| a.name == name).unwrap();
+        assert!(!found.works && found.reason.as_ref().is_some_and(|r| r.contains("sessions")), "{found:?}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_the_users_is_written() {
