@@ -11,10 +11,7 @@ use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::shared::Shared;
 use crate::executor::stream::{RpcError, Seen, StreamReader};
 use crate::platform::Signal;
-use crate::store::{PromptFate, PromptRow};
 use akk_core::{Ended, ExecutorReport, How, redact};
-use akk_proto::LaunchId;
-use akk_proto::conversation::Transport;
 use akk_proto::event::{CancelStep, Exit, SessionEnsured, SessionReached};
 use serde_json::Value;
 use std::convert::Infallible;
@@ -44,7 +41,8 @@ impl Seat {
         self.let_go(Some("a fresh client is needed".to_owned())).await;
         let commands = Commands::of(&open.order);
         self.acpx_session(open, &commands).await?;
-        self.acpx_prompt(open, &commands).await?;
+        let order = open.order.clone();
+        self.start_client(open, &order, &commands.prompt()).await?;
         let left = self.acpx_follow(open).await?;
         self.acpx_settle(open, left).await
     }
@@ -83,38 +81,6 @@ impl Seat {
             let said = self.acpx_ask(open, &set, "set", limit).await?;
             answer::done(&said).map_err(refused)?;
         }
-        Ok(())
-    }
-
-    /// Starts the client with the prompt as its stdin. From then on the prompt may have arrived.
-    async fn acpx_prompt(&mut self, open: &mut OpenTurn, commands: &Commands) -> Step<()> {
-        let context = &self.shared.context;
-        let text = context.prompts.prompt(self.conversation.clone(), open.id().clone()).await;
-        let text = text.map_err(|error| Break::cannot_start(error.to_string()))?;
-        let launch_id = LaunchId::new(uuid::Uuid::now_v7());
-        let row = PromptRow {
-            conversation_id: self.conversation.clone(),
-            turn_id: open.id().clone(),
-            attempt: open.attempt,
-            launch_id: launch_id.clone(),
-            fate: PromptFate::Finishing,
-        };
-        // Recorded before the spawn: a client that is started has the whole prompt.
-        let recorded = context.ledger.prompt_put(row.clone()).await;
-        recorded.map_err(|error| Break::cannot_start(error.to_string()))?;
-        let argv = commands.prompt();
-        let client = Running::launch_as(&self.shared, launch_id, &open.order, &argv, StdinOf::Prompt(text.as_bytes()));
-        let mut client = client.await.map_err(|error| Break::cannot_start(redact::preview(&error.to_string(), 400)))?;
-        client.reader.begin(open.id());
-        let report = ExecutorReport::Launched {
-            launch_id: client.launch_id.clone(),
-            transport: Transport::Acpx,
-            pid: client.process.identity().pid,
-            command: client.facts.command.clone(),
-        };
-        self.agent = Some(Box::new(client));
-        open.begin(row, text.len() as u64);
-        self.report(report, true).await;
         Ok(())
     }
 
@@ -275,14 +241,7 @@ impl Seat {
             Seen::Activity(activity) => self.tell(open, activity).await,
             Seen::Notice(text) => self.notice(open, &text).await,
             Seen::PromptSent => {
-                let begun = open.begun.as_mut().filter(|begun| begun.row.fate != PromptFate::Written);
-                let Some(begun) = begun else { return Ok(()) };
-                begun.row.fate = PromptFate::Written;
-                let bytes = begun.bytes;
-                let report = ExecutorReport::PromptSent { turn_id: open.id().clone(), bytes };
-                self.report(report, true).await;
-                // Before, there was nothing that `cancel` could have stopped.
-                if open.cancel.is_some_and(|c| c.step == CancelStep::Cooperative) {
+                if self.client_handed_over(open).await {
                     self.acpx_cancel(open).await?;
                 }
             }

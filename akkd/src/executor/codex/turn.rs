@@ -4,18 +4,14 @@ use super::command;
 use super::target::{self, ACTIVE_WRITER};
 use super::verdict::{self, Facts, LastWord};
 use crate::executor::TurnOrder;
-use crate::executor::launch::running::{Running, StdinOf};
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::stream::{CODEX_THREAD, Seen};
 use crate::platform::Signal;
 use crate::sessions::SessionFacts;
-use crate::store::{PromptFate, PromptRow};
-use akk_core::{Ended, ExecutorReport, How, redact};
-use akk_proto::LaunchId;
-use akk_proto::conversation::Transport;
+use akk_core::{Ended, ExecutorReport, How};
 use akk_proto::error::Failure;
-use akk_proto::event::{CancelStep, Exit, SessionEnsured, SessionReached};
+use akk_proto::event::{Exit, SessionEnsured, SessionReached};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -49,7 +45,9 @@ impl Seat {
         if self.cancelled_meanwhile(open).await? {
             return Err(Break::ended(How::Cancelled));
         }
-        self.codex_prompt(open, &start).await?;
+        // What is told of the session from here on is what it is resumed with.
+        open.order.model.clone_from(&start.order.model);
+        self.start_client(open, &start.order, &start.argv).await?;
         let left = self.codex_follow(open).await?;
         self.codex_settle(open, left).await
     }
@@ -113,40 +111,6 @@ impl Seat {
         }
     }
 
-    /// Starts the client with the prompt as its stdin. From then on the prompt may have arrived.
-    async fn codex_prompt(&mut self, open: &mut OpenTurn, start: &Start) -> Step<()> {
-        let context = &self.shared.context;
-        let text = context.prompts.prompt(self.conversation.clone(), open.id().clone()).await;
-        let text = text.map_err(|error| Break::cannot_start(error.to_string()))?;
-        let launch_id = LaunchId::new(Uuid::now_v7());
-        let row = PromptRow {
-            conversation_id: self.conversation.clone(),
-            turn_id: open.id().clone(),
-            attempt: open.attempt,
-            launch_id: launch_id.clone(),
-            fate: PromptFate::Finishing,
-        };
-        // Recorded before the spawn: a client that is started has the whole prompt.
-        let recorded = context.ledger.prompt_put(row.clone()).await;
-        recorded.map_err(|error| Break::cannot_start(error.to_string()))?;
-        let stdin = StdinOf::Prompt(text.as_bytes());
-        let client = Running::launch_as(&self.shared, launch_id, &start.order, &start.argv, stdin).await;
-        let mut client = client.map_err(|error| Break::cannot_start(redact::preview(&error.to_string(), 400)))?;
-        client.reader.begin(open.id());
-        let report = ExecutorReport::Launched {
-            launch_id: client.launch_id.clone(),
-            transport: Transport::Codex,
-            pid: client.process.identity().pid,
-            command: client.facts.command.clone(),
-        };
-        self.agent = Some(Box::new(client));
-        open.begin(row, text.len() as u64);
-        // What is told of the session from here on is what it was resumed with.
-        open.order.model.clone_from(&start.order.model);
-        self.report(report, true).await;
-        Ok(())
-    }
-
     /// Follows the client that is there to its end.
     async fn codex_follow(&mut self, open: &mut OpenTurn) -> Step<Left> {
         let mut last_word = None;
@@ -184,14 +148,7 @@ impl Seat {
             Seen::Notice(text) => self.notice(open, &text).await,
             Seen::Response { id, outcome: Ok(_) } if id == CODEX_THREAD => self.codex_session(open).await,
             Seen::PromptSent => {
-                let begun = open.begun.as_mut().filter(|begun| begun.row.fate != PromptFate::Written);
-                let Some(begun) = begun else { return Ok(()) };
-                begun.row.fate = PromptFate::Written;
-                let bytes = begun.bytes;
-                let report = ExecutorReport::PromptSent { turn_id: open.id().clone(), bytes };
-                self.report(report, true).await;
-                // Before, there was nothing that an interrupt could have stopped.
-                if open.cancel.is_some_and(|c| c.step == CancelStep::Cooperative) {
+                if self.client_handed_over(open).await {
                     self.codex_cancel(open).await?;
                 }
             }

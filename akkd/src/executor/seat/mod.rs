@@ -1,6 +1,7 @@
 //! The seat of one conversation: one task that owns its agent process and its open turn, and that hears every order
 //! for it in order.
 
+mod client;
 mod ending;
 mod recovery;
 pub(in crate::executor) mod turn;
