@@ -24,23 +24,11 @@ pub struct DaemonThread {
     pub model: Option<String>,
 }
 
-/// Whether a Codex daemon of this user answers on the control socket at `path`, within 2 seconds. The error is a
-/// sentence for people.
-///
-/// # Errors
-/// Nobody listens, somebody else does, or it does not answer in time.
-pub async fn control_socket_answers(path: &Path) -> Result<ServerInfo, String> {
-    let server = AppServer::connect(path, LOOK).await.map_err(|e| e.to_string())?;
-    let info = server.info().clone();
-    server.close().await;
-    Ok(info)
-}
-
 /// Whether the thread `id` lives in the daemon at `path` and can be joined there, within 2 seconds. The error is a
 /// sentence for people.
 ///
 /// # Errors
-/// As [`control_socket_answers`]; the daemon does not know the thread.
+/// Nobody listens, somebody else does, it does not answer in time, or it does not know the thread.
 pub async fn look_at_thread(path: &Path, id: &str) -> Result<DaemonThread, String> {
     let look = async {
         let mut server = AppServer::connect(path, LOOK).await.map_err(|e| e.to_string())?;

@@ -16,7 +16,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use client::{AppServer, Incoming};
-pub use look::{DaemonThread, control_socket_answers, look_at_thread};
+pub use look::{DaemonThread, look_at_thread};
 pub use message::{CallError, RpcError};
 pub use socket::ConnectError;
 pub use thread::{Thread, ThreadState, Turn, TurnState};

@@ -7,6 +7,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
+async fn control_socket_answers(path: &Path) -> Result<ServerInfo, String> {
+    let server = AppServer::connect(path, Duration::from_secs(2)).await.map_err(|e| e.to_string())?;
+    let info = server.info().clone();
+    server.close().await;
+    Ok(info)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_answers_says_who_it_is() {
     let daemon = ScriptedDaemon::start();
