@@ -3,6 +3,7 @@
 mod sessions;
 
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Status};
+use akk_proto::delivery::SinkKind;
 use akk_proto::message::MessageType;
 use akk_proto::{ConversationId, TurnId};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -172,6 +173,9 @@ pub(crate) struct Delegate {
     /// Where reports go: an OpenClaw session key
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) orchestrator: Option<String>,
+    /// How reports travel [default: plugin with --orchestrator, else command where one is configured]
+    #[arg(long, value_name = "SINK", value_parser = sink())]
+    pub(crate) sink: Option<SinkKind>,
     /// Deliver progress reports too
     #[arg(long)]
     pub(crate) deliver_progress: bool,
@@ -443,6 +447,10 @@ fn recovery() -> impl TypedValueParser<Value = RecoveryPolicy> {
         "explicit" => Some(RecoveryPolicy::Explicit),
         _ => None,
     })
+}
+
+fn sink() -> impl TypedValueParser<Value = SinkKind> {
+    one_of(SinkKind::ALL.map(SinkKind::as_str), SinkKind::named)
 }
 
 fn message_type() -> impl TypedValueParser<Value = MessageType> {

@@ -3,7 +3,7 @@
 use crate::conversation::{
     BudgetLevel, ConversationSummary, ConversationView, Need, PermissionPolicy, RecoveryPolicy, Status, TurnResult,
 };
-use crate::delivery::DeliveryView;
+use crate::delivery::{DeliveryView, FailureReason, PluginView, Recipient, SinkKind};
 use crate::event::EventRecord;
 use crate::message::{Message, MessageType};
 use crate::{ConversationId, DeliveryId, MessageId, RequestId, Timestamp, TurnId};
@@ -43,6 +43,9 @@ pub struct DaemonInfo {
     pub agents: u64,
     /// Deliveries that wait.
     pub undelivered: u64,
+    /// Those of them that wait for more than ten minutes.
+    #[serde(default)]
+    pub overdue: u64,
 }
 
 /// Parameters of `daemon.stop`.
@@ -81,6 +84,10 @@ pub struct DelegateParams {
     pub idle_timeout_minutes: Option<u32>,
     /// Where callbacks go: an OpenClaw session key such as `agent:main:main`.
     pub orchestrator: Option<String>,
+    /// Where that session stands; OpenClaw's plugin fills it in.
+    pub recipient: Option<Recipient>,
+    /// How callbacks travel; by default `plugin` with an orchestrator, else `command` where one is configured.
+    pub sink: Option<SinkKind>,
     /// A name for people, 200 characters at most.
     pub label: Option<String>,
     /// What happens when the agent session is lost.
@@ -409,9 +416,105 @@ pub struct DeliveryListAnswer {
 pub struct DeliveryParams {
     /// The row.
     pub delivery_id: DeliveryId,
+    /// `ack`: the attempt that arrived, where a sink says so; left out where a person does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
 }
 
-/// Answer of `delivery.retry` and `delivery.ack`.
+/// Parameters of `delivery.subscribe`: OpenClaw's plugin says who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliverySubscribeParams {
+    /// The installation of OpenClaw, by a name that stays; 500 characters at most.
+    pub gateway: String,
+    /// The gateway's process, by a name that no other process has.
+    pub process: String,
+    /// Version of the plugin.
+    pub plugin_version: String,
+    /// Version of OpenClaw.
+    pub openclaw_version: String,
+}
+
+/// Parameters of `delivery.handed`: OpenClaw accepted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryHandedParams {
+    /// The row.
+    pub delivery_id: DeliveryId,
+    /// The attempt of the offer.
+    pub attempt: u32,
+    /// OpenClaw's name for the run.
+    pub run_id: String,
+    /// The session that got it.
+    pub session_id: String,
+    /// The gateway's process.
+    pub process: String,
+}
+
+/// Parameters of `delivery.failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryFailedParams {
+    /// The row.
+    pub delivery_id: DeliveryId,
+    /// The attempt of the offer.
+    pub attempt: u32,
+    /// What it comes to.
+    pub reason: FailureReason,
+    /// Why, as a sentence; cut at 2,000 characters.
+    pub error: String,
+}
+
+/// Parameters of `delivery.probed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryProbedParams {
+    /// As it was asked.
+    pub nonce: String,
+    /// Whether sessions can be reached.
+    pub gateway_ready: bool,
+    /// What was found, as a sentence; cut at 2,000 characters.
+    pub detail: String,
+}
+
+/// How good a check is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckLevel {
+    /// As it should be.
+    Ok,
+    /// Good to know.
+    Note,
+    /// Works, but something should be done.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// One line of `daemon.doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at, in a few words.
+    pub name: String,
+    /// How good it is.
+    pub level: CheckLevel,
+    /// What was found, as a sentence.
+    pub found: String,
+    /// What to do; none where nothing is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Answer of `daemon.doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoctorAnswer {
+    /// What akkd can see by itself, in the order in which a report travels.
+    pub checks: Vec<Check>,
+    /// Who takes deliveries now.
+    pub plugins: Vec<PluginView>,
+}
+
+/// Answer of `delivery.retry`, `.ack`, `.handed` and `.failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryAnswer {
     /// The row after it.
@@ -457,10 +560,12 @@ mod rpc {
     #![allow(unused_imports, reason = "which names the macro uses depends on the half that is asked for")]
     use super::{
         CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer,
-        DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, Empty, GetAnswer, HistoryAnswer,
+        DeliveryAnswer, DeliveryFailedParams, DeliveryHandedParams, DeliveryListAnswer, DeliveryListParams,
+        DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer, HistoryAnswer,
         HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer,
         SearchParams, SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams, WaitAnswer, WaitParams,
     };
+    use crate::delivery::DeliveryItem;
     use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
     use jsonrpsee::core::{RpcResult, SubscriptionResult};
     use jsonrpsee::proc_macros::rpc;
@@ -473,6 +578,9 @@ mod rpc {
         /// Version, process, counts.
         #[method(name = "daemon.info")]
         async fn daemon_info(&self, params: Empty) -> RpcResult<DaemonInfo>;
+        /// Looks whether everything on the way of a report works.
+        #[method(name = "daemon.doctor")]
+        async fn daemon_doctor(&self, params: Empty) -> RpcResult<DoctorAnswer>;
         /// Stops akkd.
         #[method(name = "daemon.stop")]
         async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty>;
@@ -524,6 +632,18 @@ mod rpc {
         /// Marks a delivery as told.
         #[method(name = "delivery.ack")]
         async fn delivery_ack(&self, params: DeliveryParams) -> RpcResult<DeliveryAnswer>;
+        /// OpenClaw accepted a delivery.
+        #[method(name = "delivery.handed")]
+        async fn delivery_handed(&self, params: DeliveryHandedParams) -> RpcResult<DeliveryAnswer>;
+        /// An attempt did not end well.
+        #[method(name = "delivery.failed")]
+        async fn delivery_failed(&self, params: DeliveryFailedParams) -> RpcResult<DeliveryAnswer>;
+        /// The answer to a probe.
+        #[method(name = "delivery.probed")]
+        async fn delivery_probed(&self, params: DeliveryProbedParams) -> RpcResult<Empty>;
+        /// Takes deliveries, one at a time for each session, for as long as the subscription lasts.
+        #[subscription(name = "delivery.subscribe" => "delivery.item", unsubscribe = "delivery.unsubscribe", item = DeliveryItem)]
+        async fn deliveries(&self, params: DeliverySubscribeParams) -> SubscriptionResult;
         /// Native sessions: what there is, which process runs which, what works here.
         #[method(name = "sessions.discover")]
         async fn discover(&self, params: DiscoverParams) -> RpcResult<DiscoverAnswer>;

@@ -370,6 +370,9 @@ pub struct ConversationView {
     pub fork_context_takeover: Option<Box<ForkView>>,
     /// Deliveries that the orchestrator has not acknowledged.
     pub undelivered: u64,
+    /// Those of them that wait for more than ten minutes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overdue: u64,
     /// The open turn, else the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<TurnView>,
@@ -408,6 +411,9 @@ pub struct ConversationSummary {
     pub soft_limit: u32,
     /// Deliveries that the orchestrator has not acknowledged.
     pub undelivered: u64,
+    /// Those of them that wait for more than ten minutes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub overdue: u64,
 }
 
 /// What a turn came to, in full.
@@ -431,4 +437,9 @@ pub struct TurnResult {
     pub usage: Option<serde_json::Value>,
     /// From opening to end, or to now.
     pub duration_ms: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }

@@ -1,6 +1,7 @@
 //! The history of a conversation: an append-only list from which its state can be rebuilt.
 
 use crate::conversation::{BudgetLevel, PermissionPolicy, RecoveryPolicy, Transport};
+use crate::delivery::{ParkReason, Recipient, SinkKind};
 use crate::message::{Actor, Message};
 use crate::session::{ForkOrigin, NativeAttachment};
 use crate::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
@@ -186,6 +187,25 @@ pub enum EventBody {
     DeliveryAccepted {
         /// Which.
         delivery_id: DeliveryId,
+        /// Whether a person said so, and not the sink.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_hand: bool,
+    },
+    /// A delivery waits for a person now; those behind it go on.
+    DeliveryParked {
+        /// Which.
+        delivery_id: DeliveryId,
+        /// Why.
+        reason: ParkReason,
+        /// Why, as a sentence.
+        detail: String,
+    },
+    /// A delivery has waited for more than ten minutes.
+    DeliveryOverdue {
+        /// Which.
+        delivery_id: DeliveryId,
+        /// Since when.
+        waiting_since: Timestamp,
     },
 }
 
@@ -223,6 +243,8 @@ impl EventBody {
             Self::ForkSessionBootstrapped => "fork_session_bootstrapped",
             Self::DeliveryAttempt { .. } => "delivery_attempt",
             Self::DeliveryAccepted { .. } => "delivery_accepted",
+            Self::DeliveryParked { .. } => "delivery_parked",
+            Self::DeliveryOverdue { .. } => "delivery_overdue",
         }
     }
 }
@@ -265,8 +287,11 @@ pub struct Created {
     pub permissions: PermissionPolicy,
     /// Where callbacks go.
     pub orchestrator: Option<String>,
-    /// The delivery sink, fixed now: `none`, `command`, `plugin`.
-    pub sink: String,
+    /// Where that session stood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Recipient>,
+    /// The delivery sink, fixed now.
+    pub sink: SinkKind,
     /// Whether `progress` is delivered too.
     pub deliver_progress: bool,
     /// The agent's own id of a session to go on with, where one was given.

@@ -1,7 +1,8 @@
 //! The command line of what concerns native sessions.
 
-use super::{one_of, policy};
+use super::{one_of, policy, sink};
 use akk_proto::conversation::PermissionPolicy;
+use akk_proto::delivery::SinkKind;
 use akk_proto::session::Strategy;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueHint};
@@ -135,6 +136,9 @@ pub(crate) struct Takeover {
     /// Where reports go: an OpenClaw session key
     #[arg(long, value_name = "KEY", allow_hyphen_values = true, help_heading = CONVERSATION)]
     pub(crate) orchestrator: Option<String>,
+    /// How reports travel [default: plugin with --orchestrator, else command where one is configured]
+    #[arg(long, value_name = "SINK", value_parser = sink())]
+    pub(crate) sink: Option<SinkKind>,
     /// Deliver progress reports too
     #[arg(long, help_heading = CONVERSATION)]
     pub(crate) deliver_progress: bool,

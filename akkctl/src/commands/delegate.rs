@@ -39,6 +39,8 @@ pub(super) fn run(args: Delegate, context: &Context<'_>) -> Result<u8> {
         agent_timeout_minutes: args.agent_timeout_minutes,
         idle_timeout_minutes: args.idle_timeout_minutes,
         orchestrator: args.orchestrator,
+        recipient: None,
+        sink: args.sink,
         label: args.label,
         recovery_policy: args.recovery,
         permissions: args.approve,

@@ -24,7 +24,7 @@ pub(super) fn run(args: Deliveries, context: &Context<'_>) -> Result<u8> {
     };
     let delivery_id = resolve(&id, &mut akkd)?;
     // Without a request id: a second retry or a second mark changes nothing that the first one did not.
-    let answer = akkd.call(method, &DeliveryParams { delivery_id })?;
+    let answer = akkd.call(method, &DeliveryParams { delivery_id, attempt: None })?;
     context.show::<DeliveryAnswer>(&answer, |a, v| output::delivery(&a.delivery, v))?;
     Ok(exit::OK)
 }

@@ -110,6 +110,8 @@ fn asked(args: Takeover) -> Result<TakeoverParams> {
         max_text_length: args.max_text_length,
         model: args.model,
         orchestrator: args.orchestrator,
+        recipient: None,
+        sink: args.sink,
         label: args.label,
         soft_limit: args.soft_limit,
         hard_limit: args.hard_limit,

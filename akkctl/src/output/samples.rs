@@ -5,7 +5,7 @@ pub(crate) mod sessions;
 use super::View;
 use akk_proto::api::{DaemonInfo, GetAnswer, ListAnswer, ResultAnswer, SearchAnswer, SearchHit};
 use akk_proto::conversation::*;
-use akk_proto::delivery::{DeliveryState, DeliveryView};
+use akk_proto::delivery::{DeliveryState, DeliveryView, SinkKind};
 use akk_proto::event::*;
 use akk_proto::message::{Actor, Message, MessageType};
 use akk_proto::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
@@ -90,6 +90,7 @@ pub(crate) fn conversation() -> ConversationView {
         native_session_takeover: None,
         fork_context_takeover: None,
         undelivered: 0,
+        overdue: 0,
         turn: Some(TurnView {
             turn_id: turn(2),
             started_at: ago(5 * MINUTE),
@@ -140,6 +141,7 @@ pub(crate) fn stalled() -> GetAnswer {
             stalled_reason: Some("the agent's process ended with code 1 before it reported anything".into()),
             orchestrator: Some("agent:main:main".into()),
             undelivered: 2,
+            overdue: 0,
             queued: vec![message_id(7)],
             budget_level: BudgetLevel::Warning,
             response_rounds_used: 41,
@@ -172,6 +174,7 @@ pub(crate) fn list() -> ListAnswer {
         response_rounds_used: 3,
         soft_limit: 50,
         undelivered: 0,
+        overdue: 0,
     };
     let mut conversations = vec![
         summary(
@@ -210,12 +213,16 @@ pub(crate) fn deliveries() -> Vec<DeliveryView> {
         delivery_id: DeliveryId::of(&conversation_id(), &message_id(n)),
         conversation_id: conversation_id(),
         kind: kind.into(),
-        sink: "command".into(),
+        sink: SinkKind::Command,
+        orchestrator: None,
         state,
         attempts: 0,
         created_at: ago(2 * MINUTE),
         next_attempt_at: None,
         last_error: None,
+        reason: None,
+        handed: None,
+        waits_for: None,
         overdue: false,
         preview: "Which of the two parsers\nshall stay, and why should anybody keep the other one?".into(),
     };
@@ -244,6 +251,7 @@ pub(crate) fn info() -> DaemonInfo {
         open_turns: 1,
         agents: 2,
         undelivered: 1,
+        overdue: 0,
     }
 }
 
@@ -374,7 +382,8 @@ fn created() -> EventBody {
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
         orchestrator: None,
-        sink: "none".into(),
+        recipient: None,
+        sink: SinkKind::None,
         deliver_progress: false,
         native_session: None,
         stop_on_timeout: false,
@@ -540,7 +549,13 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
                 error: Some("no display".into()),
             },
         ),
-        (0, EventBody::DeliveryAccepted { delivery_id: DeliveryId::of(&conversation_id(), &message_id(9)) }),
+        (
+            0,
+            EventBody::DeliveryAccepted {
+                delivery_id: DeliveryId::of(&conversation_id(), &message_id(9)),
+                by_hand: false,
+            },
+        ),
     ])
 }
 

@@ -4,7 +4,7 @@ use super::native::short_id;
 use super::terminal::{ALERT, BUSY, DIM, GOOD, WARN};
 use super::text::{bytes, counted, one_line, short};
 use akk_proto::conversation::{BudgetLevel, ConversationView, Need, Status};
-use akk_proto::delivery::DeliveryState;
+use akk_proto::delivery::{DeliveryState, ParkReason};
 use akk_proto::event::{
     Activity, CancelStep, EventBody, EventRecord, Exit, MessageRecorded, Origin, PromptKind, SessionReached,
     TurnOutcome,
@@ -254,7 +254,15 @@ pub(crate) fn event(record: &EventRecord) -> String {
         EventBody::DeliveryAttempt { attempt, error: Some(error), .. } => {
             because(&format!("delivery attempt {attempt} failed"), error)
         }
-        EventBody::DeliveryAccepted { .. } => "the orchestrator has the report".to_owned(),
+        EventBody::DeliveryAccepted { by_hand: false, .. } => "the orchestrator has the report".to_owned(),
+        EventBody::DeliveryAccepted { by_hand: true, .. } => "the report counts as told: a person said so".to_owned(),
+        EventBody::DeliveryParked { reason: ParkReason::RecipientGone, detail, .. } => {
+            because("the report waits for a person: its session is gone", detail)
+        }
+        EventBody::DeliveryParked { reason: ParkReason::Uncertain, detail, .. } => {
+            because("the report waits for a person: whether it arrived is not known", detail)
+        }
+        EventBody::DeliveryOverdue { .. } => "the report waits for more than ten minutes".to_owned(),
     }
 }
 
@@ -266,7 +274,9 @@ pub(crate) fn event_style(body: &EventBody) -> Style {
         EventBody::ConversationStalled { .. }
         | EventBody::ConversationNeedsRecovery { .. }
         | EventBody::ConversationNeedsModelSelection { .. }
-        | EventBody::DeliveryAttempt { error: Some(_), .. } => ALERT,
+        | EventBody::DeliveryAttempt { error: Some(_), .. }
+        | EventBody::DeliveryParked { .. }
+        | EventBody::DeliveryOverdue { .. } => ALERT,
         EventBody::TurnEnded(t) if t.outcome != TurnOutcome::Completed => ALERT,
         EventBody::BudgetLevel { level } => level_style(*level),
         EventBody::NativeSessionAttached(_) | EventBody::NativeSessionForked(_) => BUSY,

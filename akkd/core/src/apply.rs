@@ -177,7 +177,9 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
         | EventBody::AgentActivity(_)
         | EventBody::DuplicateCallback { .. }
         | EventBody::DeliveryAttempt { .. }
-        | EventBody::DeliveryAccepted { .. } => {}
+        | EventBody::DeliveryAccepted { .. }
+        | EventBody::DeliveryParked { .. }
+        | EventBody::DeliveryOverdue { .. } => {}
     }
     Ok((next, effects))
 }
@@ -194,6 +196,8 @@ fn is_record_only(body: &EventBody) -> bool {
             | EventBody::AgentActivity(_)
             | EventBody::DeliveryAttempt { .. }
             | EventBody::DeliveryAccepted { .. }
+            | EventBody::DeliveryParked { .. }
+            | EventBody::DeliveryOverdue { .. }
     )
 }
 

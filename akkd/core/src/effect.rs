@@ -1,6 +1,6 @@
 //! Work for the outside, asked for by an event.
 
-use akk_proto::delivery::DeliveryBody;
+use akk_proto::delivery::{DeliveryBody, SinkKind};
 use akk_proto::event::PromptKind;
 use akk_proto::{MessageId, TurnId};
 
@@ -24,7 +24,7 @@ pub enum Effect {
     /// Queue a delivery to the orchestrator. Part of the transaction.
     Deliver {
         /// The sink that was fixed when the conversation began.
-        sink: String,
+        sink: SinkKind,
         /// What it carries.
         body: Box<DeliveryBody>,
     },

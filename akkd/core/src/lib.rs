@@ -16,6 +16,7 @@ pub mod intake;
 mod notice;
 pub mod prompt;
 pub mod redact;
+pub mod tell;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::conversation::Conversation;
 use crate::effect::Effect;
 use crate::redact;
 use akk_proto::conversation::BudgetLevel;
-use akk_proto::delivery::DeliveryBody;
+use akk_proto::delivery::{DeliveryBody, SinkKind};
 use akk_proto::message::{Message, MessageType};
 use akk_proto::{DeliveryId, MessageId, Timestamp};
 use uuid::Uuid;
@@ -89,8 +89,8 @@ fn notice(state: &Conversation, ts: Timestamp, kind: &str, needs_answer: bool, t
 }
 
 fn push(state: &Conversation, body: DeliveryBody, effects: &mut Vec<Effect>) {
-    if state.settings.sink != "none" {
-        effects.push(Effect::Deliver { sink: state.settings.sink.clone(), body: Box::new(body) });
+    if state.settings.sink != SinkKind::None {
+        effects.push(Effect::Deliver { sink: state.settings.sink, body: Box::new(body) });
     }
 }
 
@@ -112,6 +112,7 @@ fn row(
         needs_answer,
         agent: s.agent.clone(),
         orchestrator: s.orchestrator.clone(),
+        recipient: s.recipient.clone(),
         title: s.label.clone().unwrap_or_else(|| redact::preview(&s.user_request, 80)),
         round,
         ts,

@@ -3,6 +3,7 @@
 use crate::conversation::Conversation;
 use crate::decide::{Beginning, Decision, Given, begin, begin_with};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
+use akk_proto::delivery::SinkKind;
 use akk_proto::event::Created;
 use akk_proto::message::{Actor, Message, MessageType};
 use akk_proto::session::{ForkOrigin, NativeAttachment, Strategy};
@@ -33,7 +34,8 @@ pub(crate) fn created() -> Created {
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
         orchestrator: None,
-        sink: "command".into(),
+        recipient: None,
+        sink: SinkKind::Command,
         deliver_progress: false,
         native_session: None,
         stop_on_timeout: false,

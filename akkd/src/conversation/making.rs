@@ -4,6 +4,7 @@ use super::session_name;
 use crate::config::{AgentSpec, Config};
 use akk_core::{budget, redact};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy};
+use akk_proto::delivery::{Recipient, SinkKind};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::Created;
 use akk_proto::limits::{MAX_LABEL_CHARS, MAX_NAME_CHARS};
@@ -37,6 +38,10 @@ pub struct Making {
     pub idle_timeout_minutes: Option<u32>,
     /// Where callbacks go.
     pub orchestrator: Option<String>,
+    /// Where that session stands.
+    pub recipient: Option<Recipient>,
+    /// How callbacks travel.
+    pub sink: Option<SinkKind>,
     /// A name for people.
     pub label: Option<String>,
     /// What happens when the agent session is lost.
@@ -100,11 +105,52 @@ impl Making {
             recovery_policy: self.recovery_policy.unwrap_or(config.recovery_policy),
             permissions: self.permissions.unwrap_or(agent.permissions),
             orchestrator: self.orchestrator.clone(),
-            sink: if config.sink_command.is_some() { "command" } else { "none" }.to_owned(),
+            recipient: self.checked_recipient()?,
+            sink: self.sink(config)?,
             deliver_progress: self.deliver_progress,
             native_session: self.native_session.clone(),
             stop_on_timeout: config.stop_on_timeout,
         })
+    }
+
+    /// With an orchestrator the plugin; else the command, where there is one.
+    fn sink(&self, config: &Config) -> Result<SinkKind, Failure> {
+        let has_command = config.sink_command.is_some();
+        match self.sink {
+            Some(SinkKind::Plugin) if self.orchestrator.is_none() => Err(invalid(
+                "deliveries through the plugin need the session key of an orchestrator",
+                "Name the OpenClaw session that is to be told as `orchestrator`.",
+            )),
+            Some(SinkKind::Command) if !has_command => Err(invalid(
+                "the configuration has no command for deliveries",
+                "Set `command` in [delivery] of the configuration file.",
+            )),
+            Some(sink) => Ok(sink),
+            None if self.orchestrator.is_some() => Ok(SinkKind::Plugin),
+            None if has_command => Ok(SinkKind::Command),
+            None => Ok(SinkKind::None),
+        }
+    }
+
+    fn checked_recipient(&self) -> Result<Option<Recipient>, Failure> {
+        let Some(recipient) = &self.recipient else { return Ok(None) };
+        if self.orchestrator.is_none() {
+            return Err(invalid(
+                "a recipient without the session key of an orchestrator",
+                "Name the OpenClaw session as `orchestrator`.",
+            ));
+        }
+        let Recipient { gateway, session_id, agent_id, channel, to, account_id, thread_id } = recipient;
+        for part in [gateway, session_id, agent_id, channel, to, account_id, thread_id].into_iter().flatten() {
+            // Not as strict as a name of ours: a chat's id may begin with a dash.
+            if part.chars().count() > MAX_NAME_CHARS || part.chars().any(char::is_control) {
+                return Err(invalid(
+                    format!("{:?} cannot be a part of a recipient", redact::cut(part, 60)),
+                    format!("Use at most {MAX_NAME_CHARS} printable characters."),
+                ));
+            }
+        }
+        Ok(Some(recipient.clone()))
     }
 
     fn checked_label(&self) -> Result<Option<String>, Failure> {

@@ -17,8 +17,17 @@ pub fn need(state: &Conversation) -> Option<Need> {
     }
 }
 
+/// Deliveries of a conversation that were not acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// All.
+    pub undelivered: u64,
+    /// Those for more than ten minutes.
+    pub overdue: u64,
+}
+
 /// The view of a conversation.
-pub fn view(state: &Conversation, undelivered: u64) -> ConversationView {
+pub fn view(state: &Conversation, waiting: Waiting) -> ConversationView {
     let s = &state.settings;
     let (closed_at, close_reason) = match &state.phase {
         Phase::Closed { at, reason } | Phase::Cancelled { at, reason } => (Some(*at), Some(reason.clone())),
@@ -80,7 +89,8 @@ pub fn view(state: &Conversation, undelivered: u64) -> ConversationView {
             }
             _ => None,
         },
-        undelivered,
+        undelivered: waiting.undelivered,
+        overdue: waiting.overdue,
         turn: turn(state),
         queued: state.queue.iter().map(|q| q.message_id.clone()).collect(),
         recovery_policy: s.recovery_policy,

@@ -85,6 +85,8 @@ impl Asked {
             agent_timeout_minutes: p.agent_timeout_minutes,
             idle_timeout_minutes: p.idle_timeout_minutes,
             orchestrator: p.orchestrator.clone(),
+            recipient: p.recipient.clone(),
+            sink: p.sink,
             label: p.label.clone(),
             recovery_policy: None,
             permissions: p.permissions,

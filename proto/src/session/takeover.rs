@@ -2,6 +2,7 @@
 
 use super::{Confidence, Evidence, ProcessKind, SessionActivity, SessionView};
 use crate::conversation::{ConversationView, PermissionPolicy};
+use crate::delivery::{Recipient, SinkKind};
 use crate::{RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -85,6 +86,10 @@ pub struct TakeoverParams {
     pub model: Option<String>,
     /// Where callbacks go: an OpenClaw session key such as `agent:main:main`.
     pub orchestrator: Option<String>,
+    /// Where that session stands; OpenClaw's plugin fills it in.
+    pub recipient: Option<Recipient>,
+    /// How callbacks travel; by default `plugin` with an orchestrator, else `command` where one is configured.
+    pub sink: Option<SinkKind>,
     /// A name for people, 200 characters at most.
     pub label: Option<String>,
     /// Rounds, 1 or more.

@@ -127,6 +127,7 @@ fn command(strategy: Strategy, words: &[String], asked: &TakeoverParams) -> Stri
     option("agent-timeout-minutes", asked.agent_timeout_minutes.map(|n| n.to_string()));
     option("idle-timeout-minutes", asked.idle_timeout_minutes.map(|n| n.to_string()));
     option("orchestrator", asked.orchestrator.clone());
+    option("sink", asked.sink.map(|s| s.to_string()));
     let ending = strategy == Strategy::TerminateThenResume;
     for (flag, given) in [
         ("--even-if-working", ending && asked.even_if_working),

@@ -13,7 +13,7 @@ use crate::effect::Effect;
 use crate::input::ExecutorReport;
 use crate::{Event, budget};
 use akk_proto::conversation::BudgetLevel;
-use akk_proto::delivery::DeliveryBody;
+use akk_proto::delivery::{DeliveryBody, ParkReason, SinkKind};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{Created, EventBody, Fingerprint, MessageRecorded, Origin, PromptKind, TurnStart};
 use akk_proto::message::{Actor, Message, MessageType};
@@ -68,6 +68,27 @@ pub enum Input {
         attempt: u32,
         /// Why it failed; none when the orchestrator has it.
         error: Option<String>,
+    },
+    /// A person says that the orchestrator has a delivery.
+    DeliveryAccepted {
+        /// Which.
+        delivery_id: DeliveryId,
+    },
+    /// A delivery waits for a person now.
+    DeliveryParked {
+        /// Which.
+        delivery_id: DeliveryId,
+        /// Why.
+        reason: ParkReason,
+        /// Why, as a sentence.
+        detail: String,
+    },
+    /// A delivery has waited for too long.
+    DeliveryOverdue {
+        /// Which.
+        delivery_id: DeliveryId,
+        /// Since when.
+        waiting_since: Timestamp,
     },
 }
 
@@ -205,8 +226,25 @@ pub fn decide(state: &Conversation, input: &Input, given: &Given) -> Result<Deci
                 },
             )?;
             if error.is_none() {
-                draft.record(None, EventBody::DeliveryAccepted { delivery_id: delivery_id.clone() })?;
+                let body = EventBody::DeliveryAccepted { delivery_id: delivery_id.clone(), by_hand: false };
+                draft.record(None, body)?;
             }
+        }
+        Input::DeliveryAccepted { delivery_id } => {
+            draft.record(None, EventBody::DeliveryAccepted { delivery_id: delivery_id.clone(), by_hand: true })?;
+        }
+        Input::DeliveryParked { delivery_id, reason, detail } => {
+            let detail = crate::redact::preview(detail, 300);
+            draft.record(
+                None,
+                EventBody::DeliveryParked { delivery_id: delivery_id.clone(), reason: *reason, detail },
+            )?;
+        }
+        Input::DeliveryOverdue { delivery_id, waiting_since } => {
+            draft.record(
+                None,
+                EventBody::DeliveryOverdue { delivery_id: delivery_id.clone(), waiting_since: *waiting_since },
+            )?;
         }
     }
     Ok(draft.finish())
@@ -423,11 +461,11 @@ impl<'a> Draft<'a> {
 }
 
 /// Outbox rows among effects, for the transaction.
-pub fn deliveries(effects: &[Effect]) -> Vec<(String, DeliveryBody)> {
+pub fn deliveries(effects: &[Effect]) -> Vec<(SinkKind, DeliveryBody)> {
     effects
         .iter()
         .filter_map(|e| match e {
-            Effect::Deliver { sink, body } => Some((sink.clone(), (**body).clone())),
+            Effect::Deliver { sink, body } => Some((*sink, (**body).clone())),
             _ => None,
         })
         .collect()

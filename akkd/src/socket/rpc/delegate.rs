@@ -69,6 +69,8 @@ impl Control {
             agent_timeout_minutes: params.agent_timeout_minutes,
             idle_timeout_minutes: params.idle_timeout_minutes,
             orchestrator: params.orchestrator.clone(),
+            recipient: params.recipient.clone(),
+            sink: params.sink,
             label: params.label.clone(),
             recovery_policy: params.recovery_policy,
             permissions: params.permissions,
