@@ -92,14 +92,14 @@ test("a_list_names_who_waits_for_the_person_first", async () => {
       conversation({ status: "idle", conversation_id: "task-20260620T140525-00000001" }),
       conversation({ conversation_id: "task-20260620T140525-00000002", user_request: "a\nlong ".padEnd(200, "x") }),
       conversation({ status: "waiting_for_openclaw", conversation_id: "task-20260620T140525-00000003", overdue: 2 }),
-    ],
+    ].map(({ executor, ...line }) => line),
     total: 20,
   }));
   const lines = (await openclaw.type("list")).split("\n");
   assert.equal(lines[0], "20 open conversations:");
   assert.equal(lines[1], "00000003 codex, waits for an answer, 2 reports not delivered: fix the tests");
   assert.ok(lines[2].startsWith("00000002 codex, works: a long xxx") && lines[2].length < 110, lines[2]);
-  assert.equal(lines[3], "00000001 codex, done: fix the tests");
+  assert.equal(lines[3], "00000001 codex, idle: fix the tests");
   assert.equal(lines[4], "and 17 more: akkctl list");
 });
 
@@ -117,6 +117,18 @@ test("a_status_says_what_the_agent_said_and_what_can_be_typed", async () => {
       "/akk send 0a1b2c3d <answer> · /akk cancel 0a1b2c3d",
   );
   assert.equal(asked("conversation.get")[0].conversation_id, "");
+});
+
+test("an_idle_conversation_says_how_it_came_to_rest", async () => {
+  akkd.answer("conversation.result", () => ({ result: { duration_ms: 1 } }));
+  for (const [turn, words] of [
+    [{ turn_id: "turn-1", outcome: "completed" }, "done, can be used again"],
+    [{ turn_id: "turn-1", outcome: "cancelled" }, "stopped, can be used again"],
+    [undefined, "ready, nothing was sent yet"],
+  ]) {
+    akkd.answer("conversation.get", () => ({ conversation: conversation({ status: "idle", turn }), events: [], deliveries: [] }));
+    assert.equal((await openclaw.type("status 2c3d")).split("\n")[0], `0a1b2c3d codex, ${words}`);
+  }
 });
 
 test("a_refused_model_shows_the_choice", async () => {
