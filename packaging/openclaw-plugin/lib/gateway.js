@@ -26,6 +26,8 @@ const STOPPED = new Set(["rpc", "stop"]);
  * @property {boolean} archived
  * @property {boolean} outside whether it belongs to a chat channel that can be sent to
  * @property {boolean} working whether a run is under way in it, or was when its gateway died
+ * @property {boolean} replying whether the answer of its last turn is still on its way to the chat
+ * @property {string | undefined} run the run that is, or was last, under way
  * @property {string | undefined} claim the run that the gateway itself carries on after its restart
  * @property {boolean} drained whether that run was ended by an orderly stop
  */
@@ -199,6 +201,8 @@ function sessionOf(agentId, key, entry) {
     archived: entry.archivedAt !== undefined && entry.archivedAt !== null,
     outside: entry.delivery ? entry.delivery.kind === "external" : Boolean(entry.deliveryContext?.to),
     working: entry.status === "running",
+    replying: Boolean(entry.pendingFinalDelivery),
+    run: [entry.lifecycleRunId, entry.activeWriterRunId].find((run) => typeof run === "string"),
     claim: typeof claim === "string" ? claim : undefined,
     drained: (entry.restartRecoveryRuns ?? []).some((run) => run.runId === claim),
   };

@@ -14,6 +14,8 @@ import { pause } from "./pause.js";
 const WAIT_MS = 60_000;
 /** How long a run may be neither in the session nor at work before it counts as lost, in ms. */
 const LOST_MS = 300_000;
+/** How long an answer may be on its way to a chat, in ms; one that a crash left behind is settled after a minute. */
+const REPLY_MS = 120_000;
 /** How long a call without an answer is repeated under its key, in ms: less than OpenClaw's memory for keys. */
 const REPEAT_MS = 240_000;
 /** How long to leave a session alone whose model failed, in ms: by the number of failures so far. */
@@ -45,6 +47,8 @@ export class Telling {
   #process;
   #handed;
   #signal;
+  /** The run that a crash left behind, once that is clear: nobody waits for it again. */
+  #abandoned = null;
 
   /**
    * @param {object} offer akkd's offer; a newer one for the same delivery may take its place, see `offer`
@@ -158,7 +162,10 @@ export class Telling {
       const ended = await this.#patiently(() => this.#gateway.ended(run, WAIT_MS / 2, this.#signal));
       if (ended?.aborted) return ack;
       if (ended || (await this.#patiently(() => this.#gateway.active(session)))) idleSince = Date.now();
-      else if (Date.now() - idleSince > LOST_MS) return undefined;
+      else if (Date.now() - idleSince > LOST_MS) {
+        this.#abandoned = session.run;
+        return undefined;
+      }
       if (ended) await pause(1_000, this.#signal); // its end is written a moment later
     }
   }
@@ -175,6 +182,7 @@ export class Telling {
     const { delivery_id: id } = this.offer;
     const key = keyOf(this.offer);
     for (let changes = 0; ; changes += 1) {
+      await this.#quiet();
       const session = this.#session();
       const obstacle = await this.#obstacle(session);
       if (obstacle) return obstacle;
@@ -191,6 +199,25 @@ export class Telling {
       }
       await this.#handed(begun);
       return this.#follow(begun);
+    }
+  }
+
+  /**
+   * Waits until nobody is at work in the session. A run that begins while the answer of the turn before it is on its
+   * way to the chat makes OpenClaw 2026.9.6 forget that answer, and show the user an error in its place.
+   */
+  async #quiet() {
+    let stillSince = Date.now();
+    let replyingSince = Date.now();
+    for (;;) {
+      const session = this.#session();
+      if (session?.working && session.run !== this.#abandoned) {
+        replyingSince = Date.now();
+        const ended = session.run && (await this.#patiently(() => this.#gateway.ended(session.run, WAIT_MS / 2, this.#signal)));
+        if (ended || (await this.#patiently(() => this.#gateway.active(session)))) stillSince = Date.now();
+        else if (Date.now() - stillSince > LOST_MS) this.#abandoned = session.run;
+      } else if (!session?.replying || Date.now() - replyingSince > REPLY_MS) return;
+      await pause(250, this.#signal);
     }
   }
 

@@ -168,9 +168,9 @@ test("an_interrupted_turn_that_nobody_carries_on_is_told_again_after_a_while", a
   openclaw.kill();
   await service.stop();
   newProcess();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
   await start("process-2");
   openclaw.entry().active = false;
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
   offer({ attempt: 2, look_first: true });
   await minutes(7);
   assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
@@ -309,6 +309,30 @@ test("what_a_person_stopped_was_told", async () => {
   offer();
   await until(() => settled().length);
   assert.deepEqual(settled(), [{ delivery_id: ID, attempt: 1 }]);
+});
+
+test("the_users_turn_gets_its_answer_first", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
+  const turn = openclaw.userTurn();
+  await start();
+  offer();
+  await minutes(0.5);
+  assert.equal(openclaw.calls.length, 0);
+  turn.modelEnds();
+  await minutes(0.5);
+  assert.equal(openclaw.calls.length, 0);
+  turn.answerArrives();
+  await minutes(0.5);
+  assert.deepEqual(openclaw.chat, ["for the user", `answer to ${TEXT}`]);
+});
+
+test("an_answer_that_a_crash_left_on_its_way_does_not_hold_reports_for_ever", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
+  openclaw.entry().pendingFinalDelivery = { text: "lost" };
+  await start();
+  offer();
+  await minutes(3);
+  assert.equal(settled().length, 1);
 });
 
 test("a_session_that_the_user_reset_is_not_told", async () => {

@@ -28,7 +28,6 @@ export class ScriptedOpenClaw {
   #runs = new Map();
   #life = 0;
   #sequence = 0;
-  #changed = [];
 
   constructor() {
     this.session("agent:main:main");
@@ -77,10 +76,22 @@ export class ScriptedOpenClaw {
     await this.#run(entry, entry.restartRecoveryDeliveryRunId, [note, "[System] continue"].filter(Boolean).join("\n"), true);
   }
 
-  /** Resolves when `condition` holds; looked at whenever something happens here. */
-  until(condition) {
-    if (condition()) return Promise.resolve();
-    return new Promise((resolve) => this.#changed.push({ condition, resolve }));
+  /** The user's turn begins; its model ends with the first function, its answer is in the chat with the second. */
+  userTurn(key = "agent:main:main") {
+    const entry = this.entry(key);
+    const end = Promise.withResolvers();
+    this.#runs.set("user-run", end.promise);
+    Object.assign(entry, { status: "running", active: true, lifecycleRunId: "user-run" });
+    return {
+      modelEnds: () => {
+        Object.assign(entry, { status: "done", active: false, pendingFinalDelivery: { text: "for the user" } });
+        end.resolve({ status: "ok" });
+      },
+      answerArrives: () => {
+        this.chat.push("for the user");
+        entry.pendingFinalDelivery = undefined;
+      },
+    };
   }
 
   get api() {
@@ -128,7 +139,6 @@ export class ScriptedOpenClaw {
 
   async #agent(params) {
     this.calls.push(params);
-    this.#tell();
     const { idempotencyKey: key, sessionKey, expectedExistingSessionId, message, deliver } = params;
     const answered = await this.before(params);
     if (answered) return answered;
@@ -148,15 +158,15 @@ export class ScriptedOpenClaw {
     this.#runs.set(key, end.promise);
     const holds = events.some((event) => event.message?.idempotencyKey === `${key}:user`);
     const recovered = entry.status === "running";
+    if (entry.pendingFinalDelivery) this.chat.push("⚠️ OpenClaw couldn't produce or deliver a reply");
     if (holds && !recovered) {
       this.chat.push("⚠️ Agent run failed");
       end.resolve({ status: "error", error: "Session transcript keyed user is outside the current turn" });
-      return this.#tell();
+      return;
     }
     if (!holds) events.push({ type: "message", message: { role: "user", content: prompt, idempotencyKey: `${key}:user` } });
     Object.assign(entry, { status: "running", active: true, restartRecoveryDeliveryRunId: deliver ? key : undefined });
     this.prompts.push(prompt);
-    this.#tell();
     const said = await this.model(prompt).then((text) => ({ text }), (error) => ({ error }));
     if (life !== this.#life) return;
     Object.assign(entry, { status: said.error ? "failed" : "done", active: false, restartRecoveryDeliveryRunId: undefined });
@@ -169,7 +179,6 @@ export class ScriptedOpenClaw {
       if (deliver) this.chat.push(said.text);
       end.resolve({ status: "ok", stopReason: "stop" });
     }
-    this.#tell();
   }
 
   async #wait(runId, timeoutMs, signal) {
@@ -183,13 +192,6 @@ export class ScriptedOpenClaw {
       return { runId, ...(await Promise.race([run, late])) };
     } finally {
       clearTimeout(timer);
-    }
-  }
-
-  #tell() {
-    for (const waiting of this.#changed.filter(({ condition }) => condition())) {
-      this.#changed.splice(this.#changed.indexOf(waiting), 1);
-      waiting.resolve();
     }
   }
 }
