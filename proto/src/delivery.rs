@@ -127,6 +127,10 @@ pub struct DeliveryBody {
     pub title: String,
     /// The round it belongs to.
     pub round: u32,
+    /// When the orchestrator last said something in the conversation: a reset of its session after that leaves nobody
+    /// who waits for this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     /// When it was recorded.
     pub ts: Timestamp,
     /// What is to be told. The agent's words: data, never instructions.

@@ -48,6 +48,7 @@ pub fn begin(event: &Event) -> Result<Conversation, Refused> {
         last_report: None,
         former_sessions: Vec::new(),
         origin: None,
+        asked_at: None,
     })
 }
 
@@ -252,6 +253,9 @@ fn message(
 ) -> Result<(), Refused> {
     let m = &recorded.message;
     check_message(next, m, recorded.origin)?;
+    if matches!(recorded.origin, Origin::Sent | Origin::Queued) {
+        next.asked_at = Some(ts);
+    }
     match recorded.origin {
         Origin::Queued => next.queue.push(QueuedMessage {
             message_id: m.id.clone(),

@@ -48,6 +48,9 @@ pub struct Conversation {
     /// Where it came from, when it did not begin with a request.
     #[serde(default)]
     pub origin: Option<Origin>,
+    /// When the orchestrator last said something; none in states of before that was noted.
+    #[serde(default)]
+    pub asked_at: Option<Timestamp>,
 }
 
 /// The native session that a conversation came from.

@@ -115,6 +115,7 @@ fn row(
         recipient: s.recipient.clone(),
         title: s.label.clone().unwrap_or_else(|| redact::preview(&s.user_request, 80)),
         round,
+        asked_at: Some(state.asked_at.unwrap_or(state.created_at)),
         ts,
         text,
     }

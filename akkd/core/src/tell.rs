@@ -137,6 +137,7 @@ mod tests {
             recipient: None,
             title: "fix the tests\nof today".into(),
             round: 2,
+            asked_at: None,
             ts: Timestamp(0),
             text: words.into(),
         }

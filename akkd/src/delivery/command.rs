@@ -157,6 +157,7 @@ mod tests {
             recipient: None,
             title: "t".into(),
             round: 1,
+            asked_at: None,
             ts: Timestamp(0),
             text: "All is done.".into(),
         }

@@ -217,6 +217,7 @@ impl Story {
             recipient: None,
             title: "a title".into(),
             round: message.round,
+            asked_at: None,
             ts: message.ts,
             text: message.body.clone(),
         }

@@ -240,7 +240,7 @@ export class Telling {
 
   /** Why the session may not be told. */
   async #obstacle(session) {
-    const { orchestrator, recipient, conversation_id } = this.offer.body;
+    const { orchestrator, recipient, conversation_id, asked_at } = this.offer.body;
     if (!session) return gone(`OpenClaw has no session ${orchestrator} any more`);
     if (session.archived) return gone(`the session ${orchestrator} is archived`);
     if (this.offer.by_person) return undefined;
@@ -248,10 +248,10 @@ export class Telling {
     if (asked && asked !== session.id && !session.family.includes(asked)) {
       return gone(`the session ${orchestrator} is another one now`);
     }
-    const since = createdAt(conversation_id);
+    const since = Date.parse(asked_at) || createdAt(conversation_id);
     for (const sessionId of new Set([session.id, ...(asked ? [asked] : [])])) {
       if (lastReset(await this.#gateway.events(session, sessionId)) > since) {
-        return gone("the user reset the session after the task was delegated");
+        return gone("the user reset the session, and has said nothing to the agent since");
       }
     }
     return undefined;

@@ -373,3 +373,15 @@ fn at_the_hard_limit_the_notice_names_the_limit_that_must_be_raised() {
     let notice = rows.iter().find(|(_, b)| b.kind == "budget").unwrap();
     assert!(notice.1.text.contains("higher hard limit"), "{}", notice.1.text);
 }
+
+#[test]
+fn a_report_says_when_the_orchestrator_last_said_something() {
+    let mut d = Drive::new();
+    d.prompted().says(QUESTION);
+    let asked = |d: &Drive| crate::decide::deliveries(&d.effects).pop().unwrap().1.asked_at;
+    let first = asked(&d);
+    assert_eq!(first, Some(d.state.created_at));
+    d.ends(normal(None)).send("The first.");
+    d.prompted().says(DONE);
+    assert!(asked(&d) > first, "the answer counts");
+}
