@@ -45,6 +45,25 @@ test("a_task_goes_to_the_named_agent_with_the_chat_that_asked", async () => {
   assert.deepEqual([params.recipient.channel, params.recipient.to, params.recipient.thread_id], ["telegram", "telegram:42", "7"]);
 });
 
+test("a_chat_that_has_no_session_yet_gets_one_that_knows_the_way_back", async () => {
+  remembersDelegations();
+  const sessionKey = "agent:main:telegram:group:-100:topic:7";
+  const chat = { sessionKey, sessionId: "made-up", to: "telegram:-100", messageThreadId: 7 };
+  await openclaw.type("fix it here", chat);
+  assert.deepEqual(openclaw.sessions.get(sessionKey).deliveryContext, { channel: "telegram", to: "telegram:-100", accountId: "default", threadId: 7 });
+  assert.equal(asked("conversation.delegate")[0].recipient.session_id, "new in /sessions/main");
+  openclaw.sessions.set(sessionKey, { sessionId: "s-9" });
+  await openclaw.type("fix it there", chat);
+  assert.equal(asked("conversation.delegate")[1].recipient.session_id, "s-9", "one that is there is left alone");
+});
+
+test("a_session_that_cannot_be_made_does_not_stop_the_task", async () => {
+  const made = remembersDelegations();
+  openclaw.runtime.channel.session.updateLastRoute = () => Promise.reject(new Error("locked"));
+  await openclaw.type("fix it anyway", { sessionKey: "agent:main:telegram:group:-1" });
+  assert.equal(made.size, 1);
+});
+
 test("a_task_longer_than_openclaws_arguments_arrives_whole", async () => {
   remembersDelegations();
   const task = `sort ${"x ".repeat(4_000)}end`;
