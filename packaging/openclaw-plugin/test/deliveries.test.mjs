@@ -58,9 +58,9 @@ async function killAndRestart(process = "process-2") {
 }
 
 function offer(more = {}) {
-  const { recipient, orchestrator = "agent:main:main", ...rest } = more;
+  const { recipient, asked_at, orchestrator = "agent:main:main", ...rest } = more;
   const body = {
-    key: ID, conversation_id: ID.split(":")[1], message_id: "m1", kind: "done", orchestrator,
+    key: ID, conversation_id: ID.split(":")[1], message_id: "m1", kind: "done", orchestrator, asked_at,
     recipient: recipient ?? { session_id: openclaw.entry(orchestrator)?.sessionId, agent_id: "main" },
   };
   open.at(-1).push({ item: "offer", delivery_id: ID, attempt: 1, look_first: false, by_person: false, body, text: TEXT, ...rest });
@@ -350,6 +350,14 @@ test("a_session_that_was_reset_before_the_task_or_by_a_policy_is_told", async ()
   openclaw.events().push({ type: "compaction", summary: "…" });
   await start();
   offer();
+  await until(() => settled().length);
+  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
+});
+
+test("a_task_that_went_on_after_a_reset_is_told", async () => {
+  openclaw.reset("new", DELEGATED + 60_000);
+  await start();
+  offer({ asked_at: new Date(DELEGATED + 120_000).toISOString() });
   await until(() => settled().length);
   assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
 });
