@@ -31,6 +31,7 @@ const PROCESS = Symbol.for("agent-knock-knock.process");
 export function recipient(ctx, api) {
   const sessionKey = text(ctx.sessionKey);
   if (!sessionKey) return {};
+  const agent = text(ctx.agentId) ?? agentOf(sessionKey);
   const chat = ctx.deliveryContext ?? {
     channel: ctx.channel,
     to: ctx.to,
@@ -41,8 +42,8 @@ export function recipient(ctx, api) {
     orchestrator: sessionKey,
     recipient: known({
       gateway: gatewayId(api),
-      session_id: text(ctx.sessionId),
-      agent_id: text(ctx.agentId) ?? agentOf(sessionKey),
+      session_id: sessionOf(sessionKey, agent, api),
+      agent_id: agent,
       channel: text(chat.channel),
       to: text(chat.to),
       account_id: text(chat.accountId),
@@ -78,8 +79,22 @@ export function processId() {
   return (globalThis[PROCESS] ??= randomUUID());
 }
 
+/**
+ * The session behind the key now. Not the one of the context: to a command in a chat that has none yet, OpenClaw gives
+ * an id that it made up (2026.9, Telegram), and a report to that one could never arrive.
+ */
+function sessionOf(sessionKey, agentId, api) {
+  let entry;
+  try {
+    entry = api.runtime.agent.session.getSessionEntry({ agentId, sessionKey });
+  } catch (error) {
+    api.logger?.warn?.(`the session ${sessionKey} cannot be looked up: ${error?.message ?? error}`);
+  }
+  return text(entry?.sessionId);
+}
+
 /** OpenClaw's agent that a session key such as `agent:main:main` belongs to. */
-function agentOf(sessionKey) {
+export function agentOf(sessionKey) {
   const [kind, agent] = sessionKey.split(":");
   return kind === "agent" ? text(agent) : undefined;
 }
