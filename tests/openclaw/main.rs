@@ -23,4 +23,8 @@ macro_rules! restless {
     };
 }
 
+mod command;
 mod delegation;
+mod killed;
+mod sessions;
+mod waiting;

@@ -195,6 +195,16 @@ impl Gateway {
         child.wait().expect("it was killed");
     }
 
+    /// Stops it where it stands, until [`Self::go_on`]: it answers nobody, and what it is sent waits.
+    pub fn pause(&self) {
+        kill(Pid::from_raw(self.pid() as i32), Signal::SIGSTOP).expect("it runs");
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        kill(Pid::from_raw(self.pid() as i32), Signal::SIGCONT).expect("it was paused");
+    }
+
     /// SIGKILL and a new start.
     pub async fn restart(&mut self) {
         self.kill9();

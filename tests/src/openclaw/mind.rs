@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::SystemTime;
 
 /// How OpenClaw begins what it adds by itself in the user's name.
 const INJECTED: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
@@ -26,7 +26,7 @@ pub struct Asked {
     /// The last of these results.
     pub result: String,
     /// When it came.
-    pub at: Instant,
+    pub at: SystemTime,
     /// Everything that was sent.
     pub body: Value,
 }
@@ -284,7 +284,7 @@ fn read(body: Value) -> Asked {
     let results: Vec<String> = after.filter(|m| m["role"] == "tool").map(|m| text(&m["content"])).collect();
     let (step, result) = (results.len(), results.last().cloned().unwrap_or_default());
     let report = Report::in_prompt(&prompt);
-    Asked { prompt, report, step, result, at: Instant::now(), body }
+    Asked { prompt, report, step, result, at: SystemTime::now(), body }
 }
 
 /// A content, which is a text or a list of parts.
