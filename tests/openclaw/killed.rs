@@ -31,7 +31,7 @@ impl Way {
     }
 
     /// Finishes, and the model is told and thinks about it.
-    async fn to_the_model(self, oc: &Together) -> Self {
+    async fn up_to_the_model(self, oc: &Together) -> Self {
         let (gate, words) = (self.point, self.words());
         oc.gateway.mind.on_report(&words, move |_, r| Reply::say(format!("Noted: {}", r.words)).after(gate));
         self.finishes(oc).await;
@@ -40,7 +40,7 @@ impl Way {
     }
 
     /// Finishes, and the model, being told, answered the agent and thinks about what to say.
-    async fn to_the_tool(self, oc: &Together) -> Self {
+    async fn up_to_the_tool(self, oc: &Together) -> Self {
         let (gate, words) = (self.point, self.words());
         oc.gateway.mind.on_report(&words, move |asked, report| {
             // A model that sees that it did so does not do it again.
@@ -59,7 +59,7 @@ impl Way {
     }
 
     /// Finishes, and what the model says of it is in the chat, but nobody told the gateway so.
-    async fn to_the_chat(self, oc: &Together) -> Self {
+    async fn up_to_the_chat(self, oc: &Together) -> Self {
         self.room.hold();
         self.finishes(oc).await;
         self.room.says(&self.words()).await;
@@ -67,7 +67,7 @@ impl Way {
     }
 
     /// Finishes, and it is told.
-    async fn to_the_end(self, oc: &Together) -> Self {
+    async fn up_to_the_end(self, oc: &Together) -> Self {
         self.finishes(oc).await;
         self.room.says(&self.words()).await;
         self
@@ -100,13 +100,15 @@ impl Way {
 
 restless!(a_gateway_that_is_killed_tells_each_report_once, oc, {
     let before = Way::begin(oc, "before it is offered").await;
-    let model = Way::begin(oc, "while the model thinks").await.to_the_model(oc).await;
-    let tool = Way::begin(oc, "after a tool call").await.to_the_tool(oc).await;
-    let chat = Way::begin(oc, "while it is said").await.to_the_chat(oc).await;
-    let end = Way::begin(oc, "after it was said").await.to_the_end(oc).await;
+    let model = Way::begin(oc, "while the model thinks").await.up_to_the_model(oc).await;
+    let tool = Way::begin(oc, "after a tool call").await.up_to_the_tool(oc).await;
+    let chat = Way::begin(oc, "while it is said").await.up_to_the_chat(oc).await;
+    let end = Way::begin(oc, "after it was said").await.up_to_the_end(oc).await;
     oc.gateway.kill9();
     let ways = [before, model, tool, chat, end];
-    ways.iter().for_each(|way| way.let_go(oc));
+    for way in &ways {
+        way.let_go(oc);
+    }
     ways[0].finishes(oc).await;
     oc.gateway.start().await;
     for way in &ways {
@@ -118,10 +120,10 @@ restless!(a_gateway_that_is_killed_tells_each_report_once, oc, {
 restless!(an_akkd_that_is_killed_has_each_report_told_once, oc, {
     let before = Way::begin(oc, "before akkd offered it").await;
     let offered = Way::begin(oc, "while akkd offers it").await;
-    let during = Way::begin(oc, "during the turn").await.to_the_model(oc).await;
-    let over = Way::begin(oc, "in a turn that ends without akkd").await.to_the_model(oc).await;
-    let chat = Way::begin(oc, "while it is said without akkd").await.to_the_chat(oc).await;
-    let end = Way::begin(oc, "just after it was said").await.to_the_end(oc).await;
+    let during = Way::begin(oc, "during the turn").await.up_to_the_model(oc).await;
+    let over = Way::begin(oc, "in a turn that ends without akkd").await.up_to_the_model(oc).await;
+    let chat = Way::begin(oc, "while it is said without akkd").await.up_to_the_chat(oc).await;
+    let end = Way::begin(oc, "just after it was said").await.up_to_the_end(oc).await;
     // Nothing is accepted from here on.
     oc.gateway.pause();
     offered.finishes(oc).await;
@@ -140,8 +142,8 @@ restless!(an_akkd_that_is_killed_has_each_report_told_once, oc, {
 });
 
 restless!(both_are_killed_and_each_report_is_told_once, oc, {
-    let model = Way::begin(oc, "when both are killed").await.to_the_model(oc).await;
-    let end = Way::begin(oc, "said before both are killed").await.to_the_end(oc).await;
+    let model = Way::begin(oc, "when both are killed").await.up_to_the_model(oc).await;
+    let end = Way::begin(oc, "said before both are killed").await.up_to_the_end(oc).await;
     oc.akkd.kill9();
     oc.gateway.kill9();
     model.let_go(oc);
