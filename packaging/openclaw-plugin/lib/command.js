@@ -1,0 +1,132 @@
+/** The command `/akk`: what a person types in a chat, done, and answered in plain words. */
+
+import { ask, explained } from "./ask.js";
+import { parsed } from "./command-line.js";
+import { recipient } from "./origin.js";
+import { freshRequestId } from "./requests.js";
+import { socketPath } from "./socket.js";
+import * as words from "./words.js";
+import { workspaceFor } from "./workspace.js";
+
+/** Conversations that are looked at for a list. */
+const LISTED = 50;
+
+/**
+ * Registers the command.
+ * @param {object} api the plugin's api
+ */
+export function registerCommand(api) {
+  api.registerCommand({
+    name: "akk",
+    description: "Hand coding tasks to local agents: /akk <task>, list, status, send, cancel, close, help",
+    acceptsArgs: true,
+    requireAuth: true,
+    handler: async (ctx) => ({ text: await answered(ctx, api) }),
+  });
+}
+
+/**
+ * What a command comes to, in words.
+ * @param {object} ctx OpenClaw's context of the command
+ * @param {object} api the plugin's api
+ * @returns {Promise<string>}
+ */
+export async function answered(ctx, api) {
+  const command = parsed(ctx.args ?? "");
+  try {
+    return await DO[command.verb](command, { ctx, api, ...calls(api) });
+  } catch (error) {
+    return words.error(explained(error));
+  }
+}
+
+function calls(api) {
+  const socket = socketPath(api.pluginConfig);
+  return {
+    read: (method, params = {}) => ask(socket, method, params),
+    change: (method, params) => ask(socket, method, { request_id: freshRequestId(), ...params }),
+  };
+}
+
+const DO = {
+  help: () => words.HELP,
+
+  wrong: ({ wrong }) => wrong,
+
+  async delegate({ request, agent }, { ctx, api, change }) {
+    const origin = recipient(ctx, api);
+    const answer = await change("conversation.delegate", {
+      request,
+      agent: agent ?? (namesAgent(request) ? undefined : api.pluginConfig?.agent),
+      workspace: workspaceFor(undefined, ctx, api),
+      ...origin,
+    });
+    return words.delegated(answer.conversation, origin.orchestrator !== undefined);
+  },
+
+  async list({ all, agent }, { read }) {
+    return words.list(await read("conversation.list", { all, agent, limit: LISTED }), all);
+  },
+
+  async status({ id }, { read }) {
+    const found = await read("conversation.get", { conversation_id: id });
+    const c = found.conversation;
+    const last = c.turn && (await read("conversation.result", { conversation_id: c.conversation_id }));
+    return words.conversation(c, last?.result, found.deliveries);
+  },
+
+  async send({ id, message, model, doubt }, { ctx, read, change }) {
+    const target = doubt ? await settled(doubt, message, read) : { id, message };
+    const sent = await change("conversation.send", { conversation_id: target.id, message: target.message, model });
+    return words.sent(sent, ctx.sessionKey);
+  },
+
+  async cancel({ id }, { change }) {
+    return words.cancelled(await change("conversation.cancel", { conversation_id: id }));
+  },
+
+  async recover({ id }, { ctx, change }) {
+    return words.sent(await change("conversation.recover", { conversation_id: id }), ctx.sessionKey);
+  },
+
+  async close({ id, reason }, { change }) {
+    return words.closed(await change("conversation.close", { conversation_id: id, reason }));
+  },
+
+  async sessions(asked, { read }) {
+    const { scope, text } = asked;
+    return words.sessions(await read("sessions.discover", { scope, text, agent: "codex", limit: LISTED }), asked);
+  },
+
+  async takeover({ session, strategy, pid, summary }, { ctx, api, change }) {
+    // What a person typed is what the person agreed to; a process is ended by its number only.
+    const agreed = strategy === "safe_resume" || strategy === "attach" || pid !== undefined || summary !== undefined;
+    const answer = await change("sessions.takeover", {
+      agent: "codex",
+      session_id: session,
+      strategy,
+      create_conversation: agreed,
+      confirm_terminate: pid !== undefined,
+      expected_pid: pid,
+      fork_summary: summary,
+      ...recipient(ctx, api),
+    });
+    return words.takeover(answer);
+  },
+};
+
+/** Whether a request may name its agent itself, as akkd reads it: a word and a colon in front. */
+function namesAgent(request) {
+  return /^\s*[\w-]+\s*[:：]/.test(request);
+}
+
+/** The first word of a message is an id if a conversation has it; else it is the message's. */
+async function settled(word, message, read) {
+  try {
+    const { conversation } = await read("conversation.get", { conversation_id: word });
+    return { id: conversation.conversation_id, message: message.slice(word.length).trim() };
+  } catch (error) {
+    if (error?.kind !== "not_found") throw error;
+    return { id: "", message };
+  }
+}
