@@ -26,7 +26,7 @@ const CHILDREN_LIMIT: Duration = Duration::from_secs(5);
 /// How long one command of OpenClaw's command line may take.
 const CLI_LIMIT: Duration = Duration::from_mins(2);
 /// How much of a log is shown when a story fails, in bytes.
-const SHOWN: usize = 12_000;
+const SHOWN: usize = 30_000;
 
 /// What a gateway is set up with.
 #[derive(Debug, Clone)]
@@ -125,6 +125,7 @@ impl Gateway {
             environment.push((format!("OPENCLAW_{name}"), "1".into()));
         }
         environment.push(("OPENCLAW_EXEC_SHELL_SNAPSHOT".into(), "0".into()));
+        environment.push(("NO_COLOR".into(), "1".into()));
         environment
     }
 
@@ -245,15 +246,10 @@ impl Gateway {
 
     /// Prints what helps to understand a failure.
     pub fn tell(&self) {
-        for file in [self.output(), self.log()] {
-            let text = fs::read(&file).unwrap_or_default();
-            let tail = &text[text.len().saturating_sub(SHOWN)..];
-            eprintln!("---- {}\n{}", file.display(), String::from_utf8_lossy(tail));
-        }
-        let unknown = self.chat.unknown();
-        if !unknown.is_empty() {
-            eprintln!("---- methods of the chat that are not scripted: {unknown:?}");
-        }
+        let text = fs::read(self.output()).unwrap_or_default();
+        let tail = &text[text.len().saturating_sub(SHOWN)..];
+        eprintln!("---- what the gateway printed\n{}", String::from_utf8_lossy(tail));
+        eprintln!("---- what it asked of the chat\n{}", self.chat.asked().join("\n"));
     }
 }
 
