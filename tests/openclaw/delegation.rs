@@ -31,7 +31,7 @@ async fn from_a_task_to_its_result(oc: &Together, room: &Room, what: &str) {
     oc.becomes(&result, DeliveryState::Acknowledged).await;
 
     let said = ["An agent works on it.", "It asked for the colour; I decided on blue.", &format!("Done. {result}")];
-    assert_eq!(room.said(), said);
+    room.comes_to(&said).await;
     for words in [&question, &result] {
         let told = mind.reports(words);
         assert_eq!(told.len(), 1, "{words}");

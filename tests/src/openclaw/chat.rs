@@ -131,6 +131,13 @@ impl Chat {
         Room { inner: Arc::clone(&self.inner), place: Place { chat, topic } }
     }
 
+    /// Every chat as its user sees it.
+    pub fn shown(&self) -> String {
+        let places: Vec<Place> = self.inner.lock().rooms.keys().copied().collect();
+        let rooms = places.into_iter().map(|place| self.room(place.chat, place.topic));
+        rooms.flat_map(|room| [room.session_key(), "\n".to_owned(), room.shown()]).collect()
+    }
+
     /// What was asked of it, oldest first; updates left out.
     pub fn asked(&self) -> Vec<String> {
         self.inner.lock().asked.clone()
@@ -193,6 +200,15 @@ impl Room {
     pub async fn says(&self, text: &str) -> Line {
         let fits = |l: &Line| l.speaker == Speaker::Bot && l.text.contains(text);
         wait_for(&format!("{text:?} in the chat"), async || self.lines().into_iter().find(fits)).await
+    }
+
+    /// Waits until OpenClaw's messages are these and no others; what it shows while it works goes away by itself.
+    ///
+    /// # Panics
+    /// When they are others.
+    pub async fn comes_to(&self, messages: &[&str]) {
+        let what = format!("nothing but {messages:?} in the chat");
+        wait_for(&what, async || (self.said() == messages).then_some(())).await;
     }
 
     /// Writes a command and waits for the next thing that OpenClaw says.

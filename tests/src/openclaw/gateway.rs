@@ -250,6 +250,7 @@ impl Gateway {
         let tail = &text[text.len().saturating_sub(SHOWN)..];
         eprintln!("---- what the gateway printed\n{}", String::from_utf8_lossy(tail));
         eprintln!("---- what it asked of the chat\n{}", self.chat.asked().join("\n"));
+        eprintln!("---- the chats\n{}", self.chat.shown());
     }
 }
 
