@@ -1,32 +1,38 @@
 /** Calls to akkd as tools and commands make them: each on a connection of its own, repeated once where that is safe. */
 
+import { setTimeout as wait } from "node:timers/promises";
 import { call } from "./akkd.js";
 
 /** How long a tool or a command waits; starting an agent is the slowest part of a call. */
 const PATIENCE_MS = 100_000;
 
-/** What says that the connection broke while an answer was awaited; akkd may have been restarted. */
-const BROKEN = new Set(["not_running", "disconnected"]);
+/** Pauses before the next attempts of a call whose connection broke, in ms: akkd may be starting anew. */
+const PAUSES_MS = [100, 500, 1_500];
 
 /**
- * Calls akkd. A call whose connection broke is made once more: it reads only, or carries a request id, by which akkd
- * answers a repeat.
+ * Calls akkd. A call whose connection broke while its answer was awaited is made again: it reads only, or carries a
+ * request id, by which akkd answers a repeat instead of doing it again.
  * @param {string} socketPath
  * @param {string} method
  * @param {object} params
  * @param {{signal?: AbortSignal, timeoutMs?: number}} [options]
  * @returns {Promise<any>} akkd's answer
- * @throws akkd's error: `kind`, `message`, `hint`
+ * @throws {AkkdError}
  */
 export async function ask(socketPath, method, params, options = {}) {
   const once = () => call(socketPath, method, params, { timeoutMs: PATIENCE_MS, ...options });
-  try {
-    return await once();
-  } catch (error) {
-    // `not_running` before anything was sent is an answer; repeated at once it would only be the same.
-    if (!BROKEN.has(error?.kind) || error.kind === "not_running" || options.signal?.aborted) throw error;
-    return once();
+  let broken;
+  for (const pause of [...PAUSES_MS, undefined]) {
+    try {
+      return await once();
+    } catch (error) {
+      if (error?.kind === "broken") broken = error;
+      // An akkd that does not run has done nothing, unless the connection to it broke before.
+      else if (error?.kind !== "not_running" || !broken) throw error;
+    }
+    if (pause !== undefined) await wait(pause, undefined, { signal: options.signal });
   }
+  throw broken;
 }
 
 /**
@@ -35,7 +41,7 @@ export async function ask(socketPath, method, params, options = {}) {
  * @returns {{kind: string, message: string, hint: string}}
  */
 export function explained(error) {
-  const kind = typeof error?.kind === "string" ? error.kind : "internal";
+  const kind = typeof error?.kind === "string" ? error.kind : error?.name === "AbortError" ? "aborted" : "internal";
   const message = sentence(error instanceof Error ? error.message : String(error));
   if (kind === "not_running") {
     return {
@@ -44,10 +50,10 @@ export function explained(error) {
       hint: "Start it in a shell on the gateway's machine with `akkctl daemon start`, then try again. `akkctl doctor` finds out why it does not run.",
     };
   }
-  if (kind === "timeout") {
+  if (kind === "timeout" || kind === "broken") {
     return {
       kind,
-      message: "akkd did not answer in time; what was asked for may still happen.",
+      message: "akkd did not answer; whether it was done is not known.",
       hint: "Look at the list before you try again. `akkctl doctor` finds out what is wrong.",
     };
   }

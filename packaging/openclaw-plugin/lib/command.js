@@ -2,8 +2,9 @@
 
 import { ask, explained } from "./ask.js";
 import { parsed } from "./command-line.js";
-import { recipient } from "./origin.js";
-import { freshRequestId } from "./requests.js";
+import { handOver } from "./handover.js";
+import { gatewayId, recipient } from "./origin.js";
+import { commandCall, watchRepeats } from "./repeats.js";
 import { socketPath } from "./socket.js";
 import * as words from "./words.js";
 import { workspaceFor } from "./workspace.js";
@@ -16,6 +17,7 @@ const LISTED = 50;
  * @param {object} api the plugin's api
  */
 export function registerCommand(api) {
+  watchRepeats(api);
   api.registerCommand({
     name: "akk",
     description: "Hand coding tasks to local agents: /akk <task>, list, status, send, cancel, close, help",
@@ -32,19 +34,40 @@ export function registerCommand(api) {
  * @returns {Promise<string>}
  */
 export async function answered(ctx, api) {
-  const command = parsed(ctx.args ?? "");
+  const command = parsed(typed(ctx));
+  const call = commandCall({
+    gateway: gatewayId(api),
+    session: ctx.sessionKey ?? `${ctx.channel ?? ""} ${ctx.from ?? ""}`,
+    sender: ctx.senderId ?? "",
+    words: ctx.commandBody ?? ctx.args ?? "",
+  });
+  const text = await carriedOut(command, { ctx, api, ...calls(api, call.requestId) });
+  call.answered(text);
+  return text;
+}
+
+async function carriedOut(command, means) {
   try {
-    return await DO[command.verb](command, { ctx, api, ...calls(api) });
+    return await DO[command.verb](command, means);
   } catch (error) {
     return words.error(explained(error));
   }
 }
 
-function calls(api) {
+/**
+ * What stands behind `/akk`. OpenClaw cuts the arguments at 4,096 characters without a word (2026.9); the whole command
+ * is not cut.
+ */
+function typed(ctx) {
+  const whole = /^\s*\/akk(?:@\w+)?(?:\s+|$)/i.exec(ctx.commandBody ?? "");
+  return whole ? ctx.commandBody.slice(whole[0].length) : (ctx.args ?? "");
+}
+
+function calls(api, request_id) {
   const socket = socketPath(api.pluginConfig);
   return {
     read: (method, params = {}) => ask(socket, method, params),
-    change: (method, params) => ask(socket, method, { request_id: freshRequestId(), ...params }),
+    change: (method, params) => ask(socket, method, { request_id, ...params }),
   };
 }
 
@@ -55,13 +78,9 @@ const DO = {
 
   async delegate({ request, agent }, { ctx, api, change }) {
     const origin = recipient(ctx, api);
-    const answer = await change("conversation.delegate", {
-      request,
-      agent: agent ?? (namesAgent(request) ? undefined : api.pluginConfig?.agent),
-      workspace: workspaceFor(undefined, ctx, api),
-      ...origin,
-    });
-    return words.delegated(answer.conversation, origin.orchestrator !== undefined);
+    const rest = { workspace: workspaceFor(undefined, ctx, api), ...origin };
+    const answer = await handOver({ request, agent }, rest, api.pluginConfig?.agent, change);
+    return words.delegated(answer, origin.orchestrator !== undefined);
   },
 
   async list({ all, agent }, { read }) {
@@ -114,11 +133,6 @@ const DO = {
     return words.takeover(answer);
   },
 };
-
-/** Whether a request may name its agent itself, as akkd reads it: a word and a colon in front. */
-function namesAgent(request) {
-  return /^\s*[\w-]+\s*[:：]/.test(request);
-}
 
 /** The first word of a message is an id if a conversation has it; else it is the message's. */
 async function settled(word, message, read) {

@@ -6,6 +6,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { realpathSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { sessionMark } from "./gateway.js";
 
 /** Longest name that akkd takes for a gateway or a session key, in characters. */
 const MAX_NAME = 500;
@@ -31,6 +32,7 @@ const PROCESS = Symbol.for("agent-knock-knock.process");
 export function recipient(ctx, api) {
   const sessionKey = text(ctx.sessionKey);
   if (!sessionKey) return {};
+  const agent = text(ctx.agentId) ?? agentOf(sessionKey);
   const chat = ctx.deliveryContext ?? {
     channel: ctx.channel,
     to: ctx.to,
@@ -41,8 +43,8 @@ export function recipient(ctx, api) {
     orchestrator: sessionKey,
     recipient: known({
       gateway: gatewayId(api),
-      session_id: text(ctx.sessionId),
-      agent_id: text(ctx.agentId) ?? agentOf(sessionKey),
+      session_id: sessionOf(sessionKey, agent, api),
+      agent_id: agent,
       channel: text(chat.channel),
       to: text(chat.to),
       account_id: text(chat.accountId),
@@ -76,6 +78,20 @@ export function gatewayId(api) {
  */
 export function processId() {
   return (globalThis[PROCESS] ??= randomUUID());
+}
+
+/**
+ * The session behind the key now. Not the one of the context: to a command in a chat that has none yet, OpenClaw gives
+ * an id that it made up (2026.9, Telegram), and a report to that one could never arrive.
+ */
+function sessionOf(sessionKey, agentId, api) {
+  let entry;
+  try {
+    entry = api.runtime.agent.session.getSessionEntry({ agentId, sessionKey });
+  } catch (error) {
+    api.logger?.warn?.(`the session ${sessionKey} cannot be looked up: ${error?.message ?? error}`);
+  }
+  return entry ? text(sessionMark(entry)) : undefined;
 }
 
 /** OpenClaw's agent that a session key such as `agent:main:main` belongs to. */

@@ -1,6 +1,6 @@
 /** What a request says beside the task itself, and how a call is told from its repeat. */
 
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 
 /** What people call the agents that akkd brings along. Others are named with a colon, which akkd reads itself. */
 const AGENTS = new Map([
@@ -14,8 +14,8 @@ const AGENTS = new Map([
 
 /** The word for akk in front of a request. A chat may name the bot (`/akk@my_bot`); the colon may be full-width. */
 const CALL = /^\s*(?:\/akk(?:@\w+)?|akk)(?:\s*[:：]\s*|\s+|$)/i;
-/** A first word, and what stands between it and the rest. */
-const FIRST = /^([a-z][a-z-]*)(\s*[:：]\s*|\s+)(?=\S)/i;
+/** A first word, and what stands between it and the rest; `codex://…` is an address. */
+const FIRST = /^([a-z][a-z-]*)(\s*[:：](?!\/\/)\s*|\s+)(?=\S)/i;
 
 /**
  * The agent that a word names, if it is one that people name without a colon.
@@ -51,14 +51,6 @@ export function withoutCall(said) {
 export function requestId({ gateway, session, call, method, params }) {
   const facts = JSON.stringify([gateway, session, call, method, sorted(params)]);
   return `openclaw:${createHash("sha256").update(facts).digest("hex").slice(0, 40)}`;
-}
-
-/**
- * The name of a call that nobody else can repeat: a person's command.
- * @returns {string} a request id as akkd takes it
- */
-export function freshRequestId() {
-  return `openclaw:${randomUUID()}`;
 }
 
 /** The same object with its names in order: how a model ordered them means nothing. */

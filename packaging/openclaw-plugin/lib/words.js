@@ -7,6 +7,9 @@ const HEAD = 70;
 /** Characters of a report: a chat's message holds 4,096. */
 const REPORT = 1_500;
 
+/** Said where the same command came twice: by a person, or by OpenClaw when it could not send the answer. */
+const REPEATED = "(The same command came twice; it was done once.)";
+
 /** What can be typed. */
 export const HELP = [
   "akk hands coding tasks to local agents and tells you here what became of them.",
@@ -31,7 +34,8 @@ export function shortId(id) {
 }
 
 /** A task was handed over. */
-export function delegated(c, reports) {
+export function delegated(answer, reports) {
+  const c = answer.conversation;
   const id = shortId(c.conversation_id);
   if (c.status === "stalled") {
     return `${c.agent} could not be started (${id}): ${stop(oneLine(c.stalled_reason ?? "no reason is known", 400))}\nTry again: /akk send ${id} <message> · /akk close ${id}`;
@@ -39,7 +43,8 @@ export function delegated(c, reports) {
   const told = reports
     ? "You hear here when it asks or is done."
     : "This chat has no session, so nothing can be told here: akkctl wait shows it.";
-  return `${c.agent} works on it in ${c.workspace} (${id}). ${told}\n/akk status ${id} · /akk cancel ${id}`;
+  const once = answer.repeated ? `\n${REPEATED}` : "";
+  return `${c.agent} works on it in ${c.workspace} (${id}). ${told}\n/akk status ${id} · /akk cancel ${id}${once}`;
 }
 
 /** The conversations, those that wait for the person first. */
@@ -85,7 +90,8 @@ export function sent(answer, here) {
   const id = shortId(c.conversation_id);
   const how = answer.state === "queued" ? `${c.agent} gets it when its turn ends (${id}).` : `${c.agent} has it (${id}).`;
   const recovered = answer.auto_recovered ? " Its session was gone; a fresh one got a replay of the history." : "";
-  return `${how}${recovered} ${whereTold(c, here)}`;
+  const once = answer.repeated ? `\n${REPEATED}` : "";
+  return `${how}${recovered} ${whereTold(c, here)}${once}`;
 }
 
 /** A turn was stopped. */
@@ -150,7 +156,8 @@ export function takeover(answer) {
 
 /** An error: what was wrong, and what to do. */
 export function error({ message, hint }) {
-  return [message, hint].filter(Boolean).join(" ");
+  // A chat would show the marks around commands.
+  return [message, hint].filter(Boolean).join(" ").replaceAll("`", "\"");
 }
 
 const WAYS = { safe_resume: "resume", attach: "attach", terminate_then_resume: "terminate", fork: "fork" };

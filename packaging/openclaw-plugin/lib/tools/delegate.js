@@ -1,6 +1,7 @@
 /** `agent_knock_knock_delegate`: a task for a coding agent. */
 
 import { conversation } from "../brief.js";
+import { handOver } from "../handover.js";
 import { recipient } from "../origin.js";
 import { flag, schema, text, whole } from "../parameters.js";
 import { withoutCall } from "../requests.js";
@@ -35,10 +36,7 @@ export const delegate = {
   async run({ params, ctx, api, config, change }) {
     const origin = recipient(ctx, api);
     const said = withoutCall(params.request);
-    const answer = await change("conversation.delegate", {
-      request: said.request,
-      // Who was named with the task meant more than who was filled in, and both more than the default.
-      agent: said.agent ?? params.agent ?? config.agent,
+    const rest = {
       workspace: workspaceFor(params.workspace, ctx, api),
       model: params.model,
       session: params.session,
@@ -50,7 +48,9 @@ export const delegate = {
       label: params.label,
       deliver_progress: params.deliverProgress,
       ...origin,
-    });
+    };
+    // Who was named with the task meant more than who was filled in.
+    const answer = await handOver({ ...said, agent: said.agent ?? params.agent }, rest, config.agent, change);
     const reports = origin.orchestrator !== undefined;
     return {
       ...conversation(answer.conversation),
