@@ -62,6 +62,7 @@ calm!(an_agent_that_dies_is_told, oc, {
     room.write("Please take a risk.");
     let id = oc.delegated("take a risk").await;
     oc.akkd.until(&id, Status::Stalled).await;
+    room.says("An agent takes it.").await;
     room.says("Noted: stalled: ").await;
     let rows = oc.rows(true).await.into_iter().filter(|r| r.conversation_id == id);
     assert_eq!(rows.map(|r| r.kind).collect::<Vec<_>>(), ["stalled"]);
@@ -137,7 +138,7 @@ calm!(a_session_without_a_chat_is_told_in_its_history, oc, {
     })
     .await;
     let said = history["messages"].as_array().unwrap().iter().filter(|m| m["role"] == "assistant");
-    assert_eq!(said.filter(|m| m.to_string().contains("the desk is tidy")).count(), 1, "{history:#}");
+    assert_eq!(said.filter(|m| m.to_string().contains("Noted: done: the desk is tidy")).count(), 1, "{history:#}");
     assert_eq!(mind.reports("the desk is tidy").len(), 1);
     assert_eq!(oc.akkd.get(&id).await.undelivered, 0);
 });

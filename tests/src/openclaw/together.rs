@@ -48,6 +48,9 @@ impl Together {
         room.write(&request);
         let id = self.delegated(&request).await;
         self.told(room, &format!("{name} has begun")).await;
+        let both = [format!("The agent works on {name}."), format!("Noted: done: {name} has begun")];
+        wait_for(&format!("{both:?} at the end of the chat"), async || room.said().ends_with(&both).then_some(()))
+            .await;
         self.akkd.turn_over(&id).await;
         id
     }
