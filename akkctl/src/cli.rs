@@ -1,5 +1,6 @@
 //! The command line. One definition feeds the parser, the help and the completions.
 
+mod openclaw;
 mod sessions;
 
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Status};
@@ -11,6 +12,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::path::PathBuf;
 
+pub(crate) use openclaw::{OpenClaw, OpenClawInstall, OpenClawPlace};
 pub(crate) use sessions::{Sessions, Takeover};
 
 const STYLES: Styles = Styles::styled()
@@ -75,6 +77,17 @@ pub(crate) enum Command {
     Takeover(Box<Takeover>),
     /// Show what waits for the orchestrator
     Deliveries(Deliveries),
+    /// Look whether everything on the way of a report works, and say what to do where it does not
+    ///
+    /// In the order in which a report travels, from the socket to OpenClaw's gateway and back. Starts nothing and changes nothing. Exit codes: 0 nothing fails, 1 something does.
+    Doctor,
+    /// Connect OpenClaw: its agent then delegates, and is told what becomes of it
+    #[command(name = "openclaw")]
+    OpenClaw {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: OpenClaw,
+    },
     /// Start, stop and look at akkd
     Daemon {
         /// What to do with it.

@@ -14,6 +14,7 @@ mod error;
 #[path = "../tests/fake/mod.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the integration tests use it too")]
 mod fake;
+mod openclaw;
 mod output;
 mod peer;
 mod service;

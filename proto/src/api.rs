@@ -505,6 +505,12 @@ pub struct Check {
     pub hint: Option<String>,
 }
 
+/// Names of checks that others look for.
+pub mod check {
+    /// Whether OpenClaw's plugins are connected, and reach their sessions. What is about OpenClaw itself stands before it.
+    pub const CONNECTION: &str = "connection";
+}
+
 /// Answer of `daemon.doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoctorAnswer {

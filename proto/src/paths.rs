@@ -71,6 +71,16 @@ impl Paths {
         self.state.join("logs")
     }
 
+    /// The folder with the OpenClaw plugin that akkctl installed.
+    pub fn openclaw(&self) -> PathBuf {
+        self.state.join("openclaw")
+    }
+
+    /// Into which installations of OpenClaw akkctl put the plugin; there while it is in one.
+    pub fn installed(&self) -> PathBuf {
+        self.openclaw().join("installed.json")
+    }
+
     /// The folder with one folder per launch of an agent: its stdin, stdout, stderr.
     pub fn launches(&self) -> PathBuf {
         self.state.join("launches")

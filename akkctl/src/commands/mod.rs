@@ -6,8 +6,10 @@ mod daemon;
 mod delegate;
 mod deliveries;
 mod demo;
+mod doctor;
 mod follow;
 mod input;
+mod openclaw;
 mod sessions;
 mod takeover;
 mod wait;
@@ -76,6 +78,8 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::Sessions(args) => sessions::run(&args, &context),
         Command::Takeover(args) => takeover::run(*args, &context),
         Command::Deliveries(args) => deliveries::run(args, &context),
+        Command::Doctor => doctor::run(&context),
+        Command::OpenClaw { command } => openclaw::run(command, &context),
         Command::Daemon { command } => daemon::run(command, &context),
         Command::Callback(args) => callback::run(args, &context),
         Command::Demo => demo::run(context.view),

@@ -3,6 +3,7 @@
 mod card;
 mod daemon;
 mod deliveries;
+mod doctor;
 mod history;
 mod list;
 mod log;
@@ -24,6 +25,7 @@ pub(crate) mod samples;
 pub(crate) use card::card;
 pub(crate) use daemon::daemon;
 pub(crate) use deliveries::{deliveries, delivery};
+pub(crate) use doctor::doctor;
 pub(crate) use history::{event_line, progress_line, trace};
 pub(crate) use list::list;
 pub(crate) use log::log_line;

@@ -21,3 +21,4 @@ mod waits;
 pub use deliveries::Deliveries;
 pub use plugins::{MAX_SUBSCRIBERS, Plugins, Probed, Subscription};
 pub use runner::{Runner, back_off};
+pub(crate) use waits::span;

@@ -61,7 +61,7 @@ fn absent(away: Away, row: &DeliveryRow, now: Timestamp) -> String {
 }
 
 /// A time in the largest unit that fits.
-fn span(millis: i64) -> String {
+pub(crate) fn span(millis: i64) -> String {
     let seconds = millis.max(0) / 1000;
     let (n, unit) = match seconds {
         0..60 => (seconds.max(1), "second"),

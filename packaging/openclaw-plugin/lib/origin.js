@@ -6,7 +6,6 @@ import { createHash, randomUUID } from "node:crypto";
 import { realpathSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { sessionMark } from "./gateway.js";
 
 /** Longest name that akkd takes for a gateway or a session key, in characters. */
 const MAX_NAME = 500;
@@ -91,7 +90,7 @@ function sessionOf(sessionKey, agentId, api) {
   } catch (error) {
     api.logger?.warn?.(`the session ${sessionKey} cannot be looked up: ${error?.message ?? error}`);
   }
-  return entry ? text(sessionMark(entry)) : undefined;
+  return text(entry?.sessionId);
 }
 
 /** OpenClaw's agent that a session key such as `agent:main:main` belongs to. */

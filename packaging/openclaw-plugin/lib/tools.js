@@ -95,7 +95,7 @@ function answer(details) {
   return { content: [{ type: "text", text: JSON.stringify(details) }], details };
 }
 
-/** An error is an answer too: thrown, OpenClaw would show the model less of it. */
+/** An error is an answer too, so that its kind and its hint reach the model. */
 function refusal(error) {
   return answer({ error: explained(error) });
 }

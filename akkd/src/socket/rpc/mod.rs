@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::ConfigSource;
 use crate::conversation::{Conversations, Request, view};
 use crate::delivery::Deliveries;
-use crate::doctor;
+use crate::doctor::Doctor;
 use crate::sessions::Sessions;
 use crate::socket::peer::Peer;
 use crate::store::{Store, StoreError};
@@ -130,7 +130,8 @@ impl ControlServer for Control {
     }
 
     async fn daemon_doctor(&self, _params: Empty) -> RpcResult<DoctorAnswer> {
-        wire(doctor::look(&self.store, &self.deliveries, &self.clock).await)
+        let (paths, config) = (&self.paths, self.config.as_ref());
+        wire(Doctor { paths, config, deliveries: &self.deliveries, clock: &self.clock }.look().await)
     }
 
     async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty> {
