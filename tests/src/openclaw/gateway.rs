@@ -51,6 +51,7 @@ pub struct Gateway {
     port: u16,
     token: String,
     child: Option<Child>,
+    kills: u32,
 }
 
 impl Gateway {
@@ -61,7 +62,7 @@ impl Gateway {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("loopback has a free port");
         let token = format!("scripted-{}", free.port());
         let (chat, mind) = (Chat::start(), Mind::start());
-        let gateway = Self { home, chat, mind, peer, port: free.port(), token, child: None };
+        let gateway = Self { home, chat, mind, peer, port: free.port(), token, child: None, kills: 0 };
         fs::create_dir(gateway.state()).expect("a fresh home takes a folder");
         fs::write(gateway.config(), gateway.configuration(setup).to_string()).expect("the folder takes a file");
         gateway
@@ -194,6 +195,13 @@ impl Gateway {
         let mut child = self.child.take().expect("the gateway runs");
         child.kill().expect("it can be killed");
         child.wait().expect("it was killed");
+        self.kills += 1;
+    }
+
+    /// Whether one more SIGKILL is one too many: after the third unclean start within five minutes OpenClaw leaves its
+    /// channels down (2026.9).
+    pub fn is_worn_out(&self) -> bool {
+        self.kills >= 2
     }
 
     /// Stops it where it stands, until [`Self::go_on`]: it answers nobody, and what it is sent waits.

@@ -34,7 +34,8 @@ pub fn calm(story: &str, body: impl AsyncFnOnce(&'static Together)) {
 pub fn restless(story: &str, body: impl AsyncFnOnce(&mut Together)) {
     run(story, async |peer| {
         let mut turn = Turn(turns().lock().await);
-        if turn.0.is_none() {
+        if turn.0.as_ref().is_none_or(|t| t.gateway.is_worn_out()) {
+            *turn.0 = None;
             *turn.0 = Some(Together::start(peer, "per-channel-peer").await);
         }
         body(turn.0.as_mut().expect("it was started")).await;
