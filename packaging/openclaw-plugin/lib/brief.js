@@ -84,6 +84,8 @@ function meaning(c) {
     case "waiting_for_openclaw":
       return "the agent waits for your answer";
     case "idle":
+      if (!c.turn) return "ready; nothing was sent to the agent yet";
+      if (c.turn.outcome === "cancelled") return "the turn was stopped; the conversation can be used again";
       return "the agent is done; the conversation can be used again";
     case "cancelling":
       return "the agent was asked to stop; wait until it has";

@@ -5,6 +5,7 @@ import { parsed } from "./command-line.js";
 import { handOver } from "./handover.js";
 import { gatewayId, recipient } from "./origin.js";
 import { commandCall, watchRepeats } from "./repeats.js";
+import { ensureSession } from "./session.js";
 import { socketPath } from "./socket.js";
 import * as words from "./words.js";
 import { workspaceFor } from "./workspace.js";
@@ -77,6 +78,7 @@ const DO = {
   wrong: ({ wrong }) => wrong,
 
   async delegate({ request, agent }, { ctx, api, change }) {
+    await ensureSession(ctx, api);
     const origin = recipient(ctx, api);
     const rest = { workspace: workspaceFor(undefined, ctx, api), ...origin };
     const answer = await handOver({ request, agent }, rest, api.pluginConfig?.agent, change);
@@ -118,6 +120,7 @@ const DO = {
   },
 
   async takeover({ session, strategy, pid, summary }, { ctx, api, change }) {
+    await ensureSession(ctx, api);
     // What a person typed is what the person agreed to; a process is ended by its number only.
     const agreed = strategy === "safe_resume" || strategy === "attach" || pid !== undefined || summary !== undefined;
     const answer = await change("sessions.takeover", {

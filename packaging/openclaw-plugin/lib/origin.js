@@ -94,7 +94,7 @@ function sessionOf(sessionKey, agentId, api) {
 }
 
 /** OpenClaw's agent that a session key such as `agent:main:main` belongs to. */
-function agentOf(sessionKey) {
+export function agentOf(sessionKey) {
   const [kind, agent] = sessionKey.split(":");
   return kind === "agent" ? text(agent) : undefined;
 }

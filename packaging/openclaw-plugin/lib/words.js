@@ -173,7 +173,7 @@ function status(c) {
     case "waiting_for_openclaw":
       return "waits for an answer";
     case "idle":
-      return c.turn || c.updated_at !== c.created_at ? "done" : "ready";
+      return idle(c);
     case "cancelling":
       return "is asked to stop";
     case "needs_recovery":
@@ -183,6 +183,13 @@ function status(c) {
     default:
       return c.status;
   }
+}
+
+/** How an idle conversation came to rest; a line of a list does not tell it. */
+function idle(c) {
+  if (!("turn" in c) && !("executor" in c)) return "idle";
+  if (!c.turn) return "ready, nothing was sent yet";
+  return c.turn.outcome === "cancelled" ? "stopped, can be used again" : "done, can be used again";
 }
 
 /** Who needs a person comes first, who is through comes last. */

@@ -2,6 +2,7 @@
 
 import os from "node:os";
 import path from "node:path";
+import { agentOf } from "./origin.js";
 
 /**
  * The named directory, else the one of the plugin's configuration, else that of the OpenClaw agent that asks.
@@ -20,12 +21,7 @@ export function workspaceFor(named, ctx, api) {
 function ownWorkspace(ctx, api) {
   if (ctx.workspaceDir) return path.resolve(ctx.workspaceDir);
   const config = ctx.runtimeConfig ?? ctx.config ?? api.runtime.config.current();
-  return path.resolve(api.runtime.agent.resolveAgentWorkspaceDir(config, ctx.agentId ?? agentOf(ctx.sessionKey)));
-}
-
-function agentOf(sessionKey) {
-  const [kind, agent] = (sessionKey ?? "").split(":");
-  return kind === "agent" && agent ? agent : "main";
+  return path.resolve(api.runtime.agent.resolveAgentWorkspaceDir(config, ctx.agentId ?? agentOf(ctx.sessionKey ?? "") ?? "main"));
 }
 
 function expanded(directory) {

@@ -45,6 +45,25 @@ test("a_task_goes_to_the_named_agent_with_the_chat_that_asked", async () => {
   assert.deepEqual([params.recipient.channel, params.recipient.to, params.recipient.thread_id], ["telegram", "telegram:42", "7"]);
 });
 
+test("a_chat_that_has_no_session_yet_gets_one_that_knows_the_way_back", async () => {
+  remembersDelegations();
+  const sessionKey = "agent:main:telegram:group:-100:topic:7";
+  const chat = { sessionKey, sessionId: "made-up", to: "telegram:-100", messageThreadId: 7 };
+  await openclaw.type("fix it here", chat);
+  assert.deepEqual(openclaw.sessions.get(sessionKey).deliveryContext, { channel: "telegram", to: "telegram:-100", accountId: "default", threadId: 7 });
+  assert.equal(asked("conversation.delegate")[0].recipient.session_id, "new in /sessions/main");
+  openclaw.sessions.set(sessionKey, { sessionId: "s-9" });
+  await openclaw.type("fix it there", chat);
+  assert.equal(asked("conversation.delegate")[1].recipient.session_id, "s-9", "one that is there is left alone");
+});
+
+test("a_session_that_cannot_be_made_does_not_stop_the_task", async () => {
+  const made = remembersDelegations();
+  openclaw.runtime.channel.session.updateLastRoute = () => Promise.reject(new Error("locked"));
+  await openclaw.type("fix it anyway", { sessionKey: "agent:main:telegram:group:-1" });
+  assert.equal(made.size, 1);
+});
+
 test("a_task_longer_than_openclaws_arguments_arrives_whole", async () => {
   remembersDelegations();
   const task = `sort ${"x ".repeat(4_000)}end`;
@@ -92,14 +111,14 @@ test("a_list_names_who_waits_for_the_person_first", async () => {
       conversation({ status: "idle", conversation_id: "task-20260620T140525-00000001" }),
       conversation({ conversation_id: "task-20260620T140525-00000002", user_request: "a\nlong ".padEnd(200, "x") }),
       conversation({ status: "waiting_for_openclaw", conversation_id: "task-20260620T140525-00000003", overdue: 2 }),
-    ],
+    ].map(({ executor, ...line }) => line),
     total: 20,
   }));
   const lines = (await openclaw.type("list")).split("\n");
   assert.equal(lines[0], "20 open conversations:");
   assert.equal(lines[1], "00000003 codex, waits for an answer, 2 reports not delivered: fix the tests");
   assert.ok(lines[2].startsWith("00000002 codex, works: a long xxx") && lines[2].length < 110, lines[2]);
-  assert.equal(lines[3], "00000001 codex, done: fix the tests");
+  assert.equal(lines[3], "00000001 codex, idle: fix the tests");
   assert.equal(lines[4], "and 17 more: akkctl list");
 });
 
@@ -117,6 +136,18 @@ test("a_status_says_what_the_agent_said_and_what_can_be_typed", async () => {
       "/akk send 0a1b2c3d <answer> · /akk cancel 0a1b2c3d",
   );
   assert.equal(asked("conversation.get")[0].conversation_id, "");
+});
+
+test("an_idle_conversation_says_how_it_came_to_rest", async () => {
+  akkd.answer("conversation.result", () => ({ result: { duration_ms: 1 } }));
+  for (const [turn, words] of [
+    [{ turn_id: "turn-1", outcome: "completed" }, "done, can be used again"],
+    [{ turn_id: "turn-1", outcome: "cancelled" }, "stopped, can be used again"],
+    [undefined, "ready, nothing was sent yet"],
+  ]) {
+    akkd.answer("conversation.get", () => ({ conversation: conversation({ status: "idle", turn }), events: [], deliveries: [] }));
+    assert.equal((await openclaw.type("status 2c3d")).split("\n")[0], `0a1b2c3d codex, ${words}`);
+  }
 });
 
 test("a_refused_model_shows_the_choice", async () => {

@@ -22,7 +22,16 @@ export class PlayedOpenclaw {
       config: { current: () => ({}) },
       agent: {
         resolveAgentWorkspaceDir: (_config, agentId) => `/workspaces/${agentId}`,
-        session: { getSessionEntry: ({ sessionKey }) => this.sessions.get(sessionKey) },
+        session: {
+          getSessionEntry: ({ sessionKey }) => this.sessions.get(sessionKey),
+          resolveStorePath: (_store, { agentId }) => `/sessions/${agentId}`,
+        },
+      },
+      channel: {
+        session: {
+          updateLastRoute: async ({ sessionKey, storePath, deliveryContext }) =>
+            void this.sessions.set(sessionKey, { sessionId: `new in ${storePath}`, deliveryContext }),
+        },
       },
     };
   }
