@@ -77,9 +77,9 @@ pub(crate) enum Command {
     Takeover(Box<Takeover>),
     /// Show what waits for the orchestrator
     Deliveries(Deliveries),
-    /// Look whether everything on the way of a report works, and say what to do where it does not
+    /// Look whether everything works, and say what to do where it does not
     ///
-    /// In the order in which a report travels, from the socket to OpenClaw's gateway and back. Starts nothing and changes nothing. Exit codes: 0 nothing fails, 1 something does.
+    /// Everything on the way of a report, in the order in which a report travels, from the socket to OpenClaw's gateway and back. Starts nothing and changes nothing. Exit codes: 0 nothing fails, 1 something does.
     Doctor,
     /// Connect OpenClaw: its agent then delegates, and is told what becomes of it
     #[command(name = "openclaw")]

@@ -66,8 +66,11 @@ impl Doctor<'_> {
                 vec![line("config", CheckLevel::Fail, found, Some(failure.hint))]
             }
             Ok(config) => {
-                let found =
-                    if self.paths.config.exists() { format!("{path} is right") } else { format!("there is no {path}: the defaults count") };
+                let found = if self.paths.config.exists() {
+                    format!("{path} is right")
+                } else {
+                    format!("there is no {path}: the defaults count")
+                };
                 let left_out = |warning: String| line("config", CheckLevel::Warn, warning, None);
                 std::iter::once(line("config", CheckLevel::Ok, found, None))
                     .chain(config.warnings.into_iter().map(left_out))
@@ -125,7 +128,8 @@ fn sink(config: &Config, path: Option<&String>, waiting: &Waiting) -> Check {
                 Some(hint.to_owned()),
             );
         }
-        let found = "no command is configured: what you delegate from a shell is watched with `akkctl wait` or `events`";
+        let found =
+            "no command is configured: what you delegate from a shell is watched with `akkctl wait` or `events`";
         return line("sink", CheckLevel::Ok, found.to_owned(), None);
     };
     match program(argv.first().map_or("", String::as_str), path) {

@@ -163,6 +163,7 @@ fn what_waits_is_counted_with_the_command_to_run() {
         format!("{:?} {} {}", check.level, check.found, check.hint.unwrap_or_default())
     };
     use DeliveryState::{Handed, Parked, Pending, Uncertain};
-    let all = [shown(&[], 0), shown(&[Pending, Handed], 0), shown(&[Pending], 1), shown(&[Parked, Uncertain, Pending], 2)];
+    let all =
+        [shown(&[], 0), shown(&[Pending, Handed], 0), shown(&[Pending], 1), shown(&[Parked, Uncertain, Pending], 2)];
     insta::assert_snapshot!(all.join("\n"));
 }

@@ -26,12 +26,12 @@ pub(super) fn run(context: &Context<'_>) -> Result<u8> {
             let at = answer.checks.iter().position(|c| c.name == check::CONNECTION).unwrap_or(answer.checks.len());
             let rest = answer.checks.split_off(at);
             checks.append(&mut answer.checks);
-            checks.extend(openclaw::look(&answer.plugins, context));
+            checks.extend(openclaw::look(&answer.plugins, true, context));
             checks.extend(rest);
         }
         None => {
             checks.extend(without_akkd(context));
-            checks.extend(openclaw::look(&[], context));
+            checks.extend(openclaw::look(&[], true, context));
         }
     }
     show(DoctorAnswer { checks, plugins: answer.map(|a| a.plugins).unwrap_or_default() }, context)
@@ -45,7 +45,7 @@ pub(super) fn openclaw_only(context: &Context<'_>) -> Result<u8> {
     checks.retain(|c| c.level > CheckLevel::Note);
     let (mut there, plugins) = answer.map(|a| (a.checks, a.plugins)).unwrap_or_default();
     there.retain(|c| c.name == check::CONNECTION);
-    checks.extend(openclaw::look(&plugins, context));
+    checks.extend(openclaw::look(&plugins, false, context));
     checks.extend(there);
     show(DoctorAnswer { checks, plugins }, context)
 }
@@ -119,7 +119,9 @@ fn without_akkd(context: &Context<'_>) -> Vec<Check> {
         }
     };
     let config = match std::fs::read(&paths.config) {
-        Ok(_) => line("config", CheckLevel::Ok, format!("{}; akkd says whether it is right", shown(&paths.config)), None),
+        Ok(_) => {
+            line("config", CheckLevel::Ok, format!("{}; akkd says whether it is right", shown(&paths.config)), None)
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             line("config", CheckLevel::Ok, format!("there is no {}: the defaults count", shown(&paths.config)), None)
         }

@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn a_copy_is_known_by_its_manifest_and_a_vanished_one_by_its_name() {
-        let known = [source().to_str().unwrap(), "/gone/openclaw/agent-knock-knock", "/gone/other", "/etc"].map(is_a_copy);
+        let known =
+            [source().to_str().unwrap(), "/gone/openclaw/agent-knock-knock", "/gone/other", "/etc"].map(is_a_copy);
         assert_eq!(known, [true, true, false, false]);
     }
 

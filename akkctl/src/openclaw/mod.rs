@@ -10,6 +10,7 @@ mod settings;
 mod tools;
 
 pub(crate) use folder::{Folder, Kept, is_a_copy};
-pub(crate) use program::{Changed, Health, OpenClaw, Places};
+pub(crate) use program::{Changed, Health, Look, OpenClaw, Places};
 pub(crate) use record::{Installation, Record};
 pub(crate) use settings::{ID, Plugins, Wanted, changes};
+pub(crate) use tools::{Hidden, Tools};

@@ -1,7 +1,7 @@
 //! OpenClaw's own command line: finding it, calling it with a limit of time, and understanding why it failed.
 //!
 //! Measured with openclaw 2026.9.6: `--version` takes 0.1 s, reading a setting 1–3 s, changing one 3–5 s, linking a plugin
-//! 5–11 s, all of it several times that under load. JSON goes to standard output, warnings to standard error.
+//! 5–11 s, and all of it five times that on a busy machine. JSON goes to standard output, warnings to standard error.
 
 use super::settings::{ID, Plugins};
 use super::tools::Tools;
@@ -19,17 +19,19 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// For a call that changes nothing.
-const LOOK_LIMIT: Duration = Duration::from_mins(1);
+const LOOK_LIMIT: Duration = Duration::from_mins(2);
 /// For a call that changes something: in the middle of it is a bad place to be ended.
 const CHANGE_LIMIT: Duration = Duration::from_mins(4);
-/// Between SIGTERM and SIGKILL, and for the last words of a program that ended.
+/// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
+/// For the last words of a program that ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Between two looks whether the program ended while something else holds its output open.
 const LOOK: Duration = Duration::from_millis(250);
 /// Between two looks at a program that has closed its output.
 const ENDING: Duration = Duration::from_millis(3);
 /// What is kept of its output, in bytes: a catalogue of every plugin has 200 kB.
-const MAX_OUTPUT: u64 = 4 << 20;
+const MAX_OUTPUT: usize = 4 << 20;
 
 /// What selects an installation of OpenClaw besides its profile (openclaw 2026.9).
 const VARIABLES: [&str; 3] = ["OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME"];
@@ -86,6 +88,17 @@ impl std::ops::BitOrAssign for Changed {
         self.needs_restart |= other.needs_restart;
         self.comments_lost |= other.comments_lost;
     }
+}
+
+/// What a look at an installation found.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// What it has under `plugins`.
+    pub(crate) plugins: Result<Plugins>,
+    /// What it has under `tools`.
+    pub(crate) tools: Result<Tools>,
+    /// Whether its gateway answers, where that was asked for.
+    pub(crate) health: Option<Result<Health>>,
 }
 
 /// Whether the gateway of the installation answers.
@@ -171,6 +184,16 @@ impl OpenClaw {
     /// As [`Self::plugins`].
     pub(crate) fn tools(&self) -> Result<Tools> {
         self.setting("tools")
+    }
+
+    /// Its settings, and with `health` its gateway, all at once: most of a call is the start of Node.js.
+    pub(crate) fn look(&self, health: bool) -> Look {
+        std::thread::scope(|scope| {
+            let tools = scope.spawn(|| self.tools());
+            let health = health.then(|| scope.spawn(|| self.health()));
+            let plugins = self.plugins();
+            Look { plugins, tools: joined(tools.join()), health: health.map(|h| joined(h.join())) }
+        })
     }
 
     /// Links the plugin at `link`, accepts what it declares, and has a running gateway load it anew.
@@ -302,7 +325,8 @@ impl Said {
         } else if all.contains("config is invalid") {
             format!("see `{}` and repair it; then run this again", openclaw.typed("config validate"))
         } else if reason.contains("EACCES") || reason.contains("EROFS") || reason.contains("EPERM") {
-            "OpenClaw must be able to write its own configuration and state; run this as the user it belongs to".to_owned()
+            "OpenClaw must be able to write its own configuration and state; run this as the user it belongs to"
+                .to_owned()
         } else {
             format!("try `{}`; running akkctl again goes on where it stopped", openclaw.typed("doctor"))
         };
@@ -328,10 +352,11 @@ impl Said {
             let problem = lines[at..].iter().find_map(|l| l.strip_prefix("- "));
             return format!("its configuration is invalid: {}", problem.unwrap_or("see its own words"));
         }
-        let said = after("Reason: ").or_else(|| lines.iter().find_map(|l| l.strip_prefix("openclaw: "))).or_else(|| {
-            // Boxes, warnings and log lines come before the sentence that ends the command.
-            lines.iter().rev().copied().find(|l| !l.starts_with(['│', '◇', '├', '╰', '[', '-']))
-        });
+        let said =
+            after("Reason: ").or_else(|| lines.iter().find_map(|l| l.strip_prefix("openclaw: "))).or_else(|| {
+                // Boxes, warnings and log lines come before the sentence that ends the command.
+                lines.iter().rev().copied().find(|l| !l.starts_with(['│', '◇', '├', '╰', '[', '-']))
+            });
         match said {
             Some(said) => said.trim_end_matches('.').to_owned(),
             None => format!("it gave no reason ({})", self.status),
@@ -339,8 +364,17 @@ impl Said {
     }
 }
 
+/// What a thread came to; its panic is ours.
+fn joined<T>(result: std::thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Reads what the program says until it ends; ends it when the time is over, and returns nothing then.
-fn follow(mut child: Box<dyn ChildWrapper>, stdin: Option<String>, limit: Duration) -> Result<Said, Option<std::io::Error>> {
+fn follow(
+    mut child: Box<dyn ChildWrapper>,
+    stdin: Option<String>,
+    limit: Duration,
+) -> Result<Said, Option<std::io::Error>> {
     let begun = Instant::now();
     let left = || limit.checked_sub(begun.elapsed());
     if let (Some(text), Some(mut input)) = (stdin, child.stdin().take()) {
@@ -348,14 +382,12 @@ fn follow(mut child: Box<dyn ChildWrapper>, stdin: Option<String>, limit: Durati
         let _ = std::io::Write::write_all(&mut input, text.as_bytes());
     }
     let (tell, told) = mpsc::channel();
-    let pipes: [Option<Box<dyn Read + Send>>; 2] = [
-        child.stdout().take().map(|p| Box::new(p) as _),
-        child.stderr().take().map(|p| Box::new(p) as _),
-    ];
+    let pipes: [Option<Box<dyn Read + Send>>; 2] =
+        [child.stdout().take().map(|p| Box::new(p) as _), child.stderr().take().map(|p| Box::new(p) as _)];
     for (which, pipe) in pipes.into_iter().enumerate() {
         let tell = tell.clone();
         std::thread::spawn(move || {
-            let mut bytes = Vec::new();
+            let mut kept = 0;
             let mut block = [0; 8192];
             let Some(mut pipe) = pipe else { return };
             while let Ok(n) = pipe.read(&mut block) {
@@ -363,8 +395,8 @@ fn follow(mut child: Box<dyn ChildWrapper>, stdin: Option<String>, limit: Durati
                     break;
                 }
                 // What is beyond is read and dropped, so that the program is not stopped by a full pipe.
-                if (bytes.len() as u64) < MAX_OUTPUT {
-                    bytes.extend_from_slice(&block[..n]);
+                if kept < MAX_OUTPUT {
+                    kept += n;
                     let _ = tell.send((which, false, block[..n].to_vec()));
                 }
             }
@@ -377,7 +409,7 @@ fn follow(mut child: Box<dyn ChildWrapper>, stdin: Option<String>, limit: Durati
     let mut status = None;
     // Something that the program left running may hold its output open: then its own end is what counts.
     let mut last_words = None;
-    while open > 0 && last_words.is_none_or(|at: Instant| at.elapsed() < GRACE) {
+    while open > 0 && last_words.is_none_or(|at: Instant| at.elapsed() < LAST_WORDS) {
         match told.recv_timeout(LOOK) {
             Ok((_, true, _)) => open -= 1,
             Ok((which, false, bytes)) => text[which].extend(bytes),
@@ -438,3 +470,7 @@ fn without_escapes(text: &str) -> String {
 fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
+
+#[cfg(test)]
+#[path = "program_tests.rs"]
+mod tests;

@@ -68,8 +68,7 @@ impl Record {
         let text = serde_json::to_vec_pretty(self).map_err(|e| failed(e.into()))?;
         let next = path.with_extension("json.new");
         let _ = fs::remove_file(&next);
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next).map_err(failed)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next).map_err(failed)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
         fs::rename(&next, path).map_err(failed)
     }

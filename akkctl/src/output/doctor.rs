@@ -17,7 +17,10 @@ pub(crate) fn doctor(answer: &DoctorAnswer, view: &View) -> String {
     out.push_str(&match (fails, warnings) {
         (0, 0) => view.paint(GOOD, "Everything that was looked at works.\n"),
         (0, n) => view.paint(WARN, &format!("It works; {} to look at.\n", counted(n, "thing"))),
-        (n, _) => view.paint(ALERT, &format!("{} not work.\n", if n == 1 { "1 thing does".to_owned() } else { format!("{n} things do") })),
+        (n, _) => view.paint(
+            ALERT,
+            &format!("{} not work.\n", if n == 1 { "1 thing does".to_owned() } else { format!("{n} things do") }),
+        ),
     });
     out
 }
@@ -60,14 +63,16 @@ mod tests {
     #[test]
     fn each_check_has_its_line_and_its_cure() {
         let ok = check("akkctl", CheckLevel::Ok, "version 0.1.0, /usr/bin/akkctl", None);
-        let note = check("plugin", CheckLevel::Note, "OpenClaw was not given it", Some("Run `akkctl openclaw install`."));
+        let note =
+            check("plugin", CheckLevel::Note, "OpenClaw was not given it", Some("Run `akkctl openclaw install`."));
         let warn = check(
             "deliveries",
             CheckLevel::Warn,
             "2 reports wait, one of them for more than ten minutes, because OpenClaw's plugin is not connected",
             Some("`akkctl deliveries` says what each of them waits for."),
         );
-        let fail = check("home", CheckLevel::Fail, "~/.local/state/akk cannot be \u{1b}[31mwritten", Some("Free some room."));
+        let fail =
+            check("home", CheckLevel::Fail, "~/.local/state/akk cannot be \u{1b}[31mwritten", Some("Free some room."));
         let all = [ok.clone(), note, warn.clone(), fail];
         insta::assert_snapshot!([shown(&all), shown(&[ok.clone(), warn]), shown(&[ok])].join("\n"));
     }

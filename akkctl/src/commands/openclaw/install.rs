@@ -9,7 +9,7 @@ use crate::commands::Context;
 use crate::environment::Surroundings;
 use crate::error::{Error, Result, exit};
 use crate::openclaw::{
-    Changed, Folder, Health, ID, Installation, OpenClaw, Plugins, Record, Wanted, changes, is_a_copy,
+    Changed, Folder, Health, ID, Installation, Look, OpenClaw, Plugins, Record, Tools, Wanted, changes, is_a_copy,
 };
 use crate::output::{one_line, print};
 use akk_proto::version::VERSION;
@@ -52,6 +52,18 @@ pub(super) fn run(args: &OpenClawInstall, context: &Context<'_>) -> Result<u8> {
     let wanted = wanted(args, &folder, context.surroundings)?;
     let version = openclaw.version()?;
     progress.say(&format!("OpenClaw {version}: {}", openclaw.program().display()))?;
+    // Before anything is written: a configuration that cannot be read is the reader's to repair first.
+    let Look { plugins, tools, .. } = openclaw.look(false);
+    let (before, tools) = (plugins?, tools?);
+    if before.switched_off() {
+        return Err(Error::Program {
+            message: "OpenClaw's plugins are switched off: plugins.enabled is false".to_owned(),
+            hint: format!(
+                "switch them on with `{}`; then run this again",
+                openclaw.typed("config set plugins.enabled true")
+            ),
+        });
+    }
 
     let _lock = folder.lock()?;
     let written = folder.write()?;
@@ -61,11 +73,9 @@ pub(super) fn run(args: &OpenClawInstall, context: &Context<'_>) -> Result<u8> {
     let mut work = Work { openclaw: &openclaw, progress: &progress, done: Changed::default(), changed: written };
     let record = Record::read(folder.record());
     let known = record.of(openclaw.places()).cloned();
-    let before = openclaw.plugins()?;
     let linked = written || known.as_ref().is_none_or(|k| k.copy != folder.copy());
     let now = work.settle(&before, &wanted, linked)?;
     let mut told = changes(&before, &now);
-    progress.changed(&told)?;
     if let Some(obstacle) = now.obstacle(&wanted) {
         return Err(Error::Program {
             message: format!("the plugin is linked, and OpenClaw will not load it: {obstacle}"),
@@ -80,7 +90,7 @@ pub(super) fn run(args: &OpenClawInstall, context: &Context<'_>) -> Result<u8> {
     };
     // Before the tools: what is linked is to be known whatever becomes of them.
     record.clone().with(installation.clone()).write(folder.record())?;
-    let hidden = work.tools(args.allow_tools, &mut installation, &mut told)?;
+    let hidden = work.tools(&tools, args.allow_tools, &mut installation, &mut told)?;
     record.with(installation).write(folder.record())?;
 
     let gateway = work.gateway(args.restart)?;
@@ -106,7 +116,7 @@ pub(super) fn run(args: &OpenClawInstall, context: &Context<'_>) -> Result<u8> {
         print(&format!("{}\n", serde_json::to_string(&answer).unwrap_or_default()))?;
         return Ok(exit::OK);
     }
-    if !changed {
+    if !changed && gateway == Gateway::Unchanged {
         print("Nothing was to be done.\n")?;
     }
     print(&next(gateway, context.surroundings))?;
@@ -154,32 +164,28 @@ struct Work<'a> {
 impl Work<'_> {
     /// Makes OpenClaw's configuration what is wanted; returns what it is then.
     fn settle(&mut self, before: &Plugins, wanted: &Wanted, link_anew: bool) -> Result<Plugins> {
-        if before.switched_off() {
-            return Err(Error::Program {
-                message: "OpenClaw's plugins are switched off: plugins.enabled is false".to_owned(),
-                hint: format!(
-                    "switch them on with `{}`; then run this again",
-                    self.openclaw.typed("config set plugins.enabled true")
-                ),
-            });
-        }
         let mut now = before.clone();
         if let Some((old, new)) = now.other_copies(wanted, is_a_copy) {
             self.progress.say("Another copy of the plugin is linked: taking its path out …")?;
-            self.change(self.openclaw.replace("plugins.load.paths", &old, &new)?);
-            now = self.openclaw.plugins()?;
+            now = self.step(&now, self.openclaw.replace("plugins.load.paths", &old, &new)?)?;
         }
         if link_anew || now.obstacle(wanted).is_some() {
             self.progress.say("Linking it with OpenClaw's command line, which may take half a minute …")?;
-            self.change(self.openclaw.install(&wanted.link)?);
-            now = self.openclaw.plugins()?;
+            now = self.step(&now, self.openclaw.install(&wanted.link)?)?;
         }
         // After the link: OpenClaw checks settings against a plugin that it knows.
         if let Some(patch) = now.entry_patch(wanted) {
             self.progress.say("Configuring it …")?;
-            self.change(self.openclaw.patch(&patch)?);
-            now = self.openclaw.plugins()?;
+            now = self.step(&now, self.openclaw.patch(&patch)?)?;
         }
+        Ok(now)
+    }
+
+    /// A step was done: says what is different since `before`, and returns what is now.
+    fn step(&mut self, before: &Plugins, change: Changed) -> Result<Plugins> {
+        self.change(change);
+        let now = self.openclaw.plugins()?;
+        self.progress.changed(&changes(before, &now))?;
         Ok(now)
     }
 
@@ -187,11 +193,12 @@ impl Work<'_> {
     /// still hidden.
     fn tools(
         &mut self,
+        tools: &Tools,
         allow: bool,
         installation: &mut Installation,
         told: &mut Vec<String>,
     ) -> Result<Option<String>> {
-        let Some(hidden) = self.openclaw.tools()?.hidden() else { return Ok(None) };
+        let Some(hidden) = tools.hidden() else { return Ok(None) };
         let Some((path, before, after)) = &hidden.cure else {
             self.progress.say(&format!(
                 "OpenClaw's model will not see the tools: {}. The command /akk works all the same.",
@@ -227,7 +234,9 @@ impl Work<'_> {
         }
         let running = match self.openclaw.health()? {
             Health::Silent(reason) => {
-                self.progress.say(&format!("OpenClaw's gateway loads it when it starts ({}).", one_line(&reason)))?;
+                let reason = one_line(&reason);
+                self.progress
+                    .say(&format!("OpenClaw's gateway loads it when it starts; now it is silent: {reason}"))?;
                 return Ok(Gateway::NotRunning);
             }
             Health::Running { has_plugin } => has_plugin,

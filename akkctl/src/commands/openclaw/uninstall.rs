@@ -20,6 +20,7 @@ pub(super) fn run(place: &OpenClawPlace, context: &Context<'_>) -> Result<u8> {
     })?;
     let version = openclaw.version()?;
     progress.say(&format!("OpenClaw {version}: {}", openclaw.program().display()))?;
+    let before = openclaw.plugins()?;
 
     let _lock = folder.lock()?;
     let record = Record::read(folder.record());
@@ -29,7 +30,6 @@ pub(super) fn run(place: &OpenClawPlace, context: &Context<'_>) -> Result<u8> {
         socket_is_default: true,
         workspace: None,
     };
-    let before = openclaw.plugins()?;
     if before.is_linked(&wanted) {
         progress.say("Taking the plugin out with OpenClaw's command line, which may take half a minute …")?;
         if let Err(e) = openclaw.uninstall() {

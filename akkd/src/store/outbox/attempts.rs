@@ -56,7 +56,7 @@ pub struct Leased {
     pub look_first: bool,
     /// Whether a person asked for it.
     pub by_person: bool,
-    /// What OpenClaw accepted of it.
+    /// What OpenClaw accepted last, of this attempt or of an earlier one.
     pub handed: Option<Handed>,
     /// What is to be told.
     pub body: DeliveryBody,
@@ -197,7 +197,7 @@ fn lease_row(
             attempt: attempts + u32::from(fresh),
             look_first: begun,
             by_person,
-            handed: handed.filter(|_| !fresh).as_deref().and_then(|json| serde_json::from_str(json).ok()),
+            handed: handed.as_deref().and_then(|json| serde_json::from_str(json).ok()),
             body: serde_json::from_str(&body).map_err(|e| format!("its body does not parse: {e}"))?,
         })
     };
@@ -210,7 +210,7 @@ fn lease_row(
         Lease::To(gateway) => (None, Some(gateway.as_str())),
     };
     let sql = if fresh {
-        "UPDATE outbox SET state = 'leased', lease_until = ?2, gateway = coalesce(?3, gateway), handed = NULL,
+        "UPDATE outbox SET state = 'leased', lease_until = ?2, gateway = coalesce(?3, gateway),
              attempts = attempts + 1 WHERE ord = ?1"
     } else {
         "UPDATE outbox SET lease_until = ?2, gateway = coalesce(?3, gateway) WHERE ord = ?1"
