@@ -82,9 +82,12 @@ fn no_test_is_ignored_without_a_reason() {
 }
 
 #[test]
-fn the_lock_file_of_the_peers_names_no_host() {
-    let lock = std::fs::read_to_string(repository().join("tests/peers/package-lock.json")).unwrap();
-    assert!(!lock.contains("\"resolved\""), "run npm with --omit-lockfile-registry-resolved=true");
+fn the_lock_files_of_the_peers_name_no_host() {
+    for bundle in ["peers", "peers-openclaw"] {
+        let lock = repository().join("tests").join(bundle).join("package-lock.json");
+        let lock = std::fs::read_to_string(lock).unwrap();
+        assert!(!lock.contains("\"resolved\""), "run npm with --omit-lockfile-registry-resolved=true");
+    }
 }
 
 /// The room that a file of akkd belongs to: the first name below `src`.

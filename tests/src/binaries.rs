@@ -11,6 +11,8 @@ pub struct Binaries {
     pub akkd: PathBuf,
     /// The client; also the scriptable agent and the callback command.
     pub akkctl: PathBuf,
+    /// Ends what a test program left behind, see [`Leash`](crate::leash::Leash).
+    pub leash: PathBuf,
 }
 
 /// The programs. The first call builds what is not up to date.
@@ -56,5 +58,5 @@ fn build() -> Result<Binaries, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    Ok(Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl") })
+    Ok(Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl"), leash: folder.join("leash") })
 }

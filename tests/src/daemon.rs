@@ -411,7 +411,7 @@ impl Drop for Daemon {
 
 impl Daemon {
     /// Prints what helps to understand a failure.
-    fn tell(&self) {
+    pub fn tell(&self) {
         let logs = std::fs::read_dir(self.home.akk().join("logs")).into_iter().flatten().flatten().map(|e| e.path());
         let files = [self.home.daemon_output()].into_iter().chain(logs).chain([self.home.agent_log()]);
         for file in files {

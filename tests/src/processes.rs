@@ -1,8 +1,13 @@
 //! Finds what a story started, by what only its processes have: the story's folder in environment or command line.
 
+use crate::wait::came;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long processes may need to be gone after SIGKILL.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// A process of a story.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +32,17 @@ pub fn lives(pid: u32) -> bool {
 /// Ends a process at once. One that is gone is no matter.
 pub fn end(pid: u32) {
     let _ = kill(Pid::from_raw(pid as i32), Signal::SIGKILL);
+}
+
+/// Ends everything that [`of`] finds for `root`, and what it starts meanwhile.
+pub(crate) fn end_all(root: &Path) {
+    came(END_LIMIT, || {
+        let left = of(root);
+        for process in &left {
+            end(process.pid);
+        }
+        left.is_empty()
+    });
 }
 
 #[cfg(target_os = "linux")]

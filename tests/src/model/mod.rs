@@ -5,16 +5,15 @@
 //! A prompt says itself what happens, see [`script`]. Everything that is asked is kept, so that a story can count how
 //! often a prompt arrived and see what came with it.
 
-mod http;
 mod reply;
 pub mod script;
 
+use crate::http::{self, Request, Server};
 use crate::wait::wait_for;
-use http::Request;
 use script::Step;
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// What Codex puts into a conversation by itself, as messages of the user: how each begins.
@@ -58,7 +57,7 @@ impl Asked {
 
 /// The running server. Stops when dropped.
 pub struct Model {
-    address: SocketAddr,
+    server: Server,
     inner: Arc<Inner>,
 }
 
@@ -85,26 +84,15 @@ impl Inner {
 impl Model {
     /// Starts it on a port that is free.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = listener.local_addr().expect("it listens");
         let inner = Arc::new(Inner::default());
         let serving = Arc::clone(&inner);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if serving.lock().over {
-                    return;
-                }
-                let inner = Arc::clone(&serving);
-                // The client went away: nobody is left to be told.
-                std::thread::spawn(move || drop(serve(&inner, &stream)));
-            }
-        });
-        Self { address, inner }
+        let server = Server::start(move |stream, request| serve(&serving, stream, request));
+        Self { server, inner }
     }
 
     /// Where it is, for Codex's configuration.
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("{}/v1", self.server.url())
     }
 
     /// Everything that was asked, oldest first.
@@ -144,14 +132,12 @@ impl Drop for Model {
     fn drop(&mut self) {
         self.inner.lock().over = true;
         self.inner.changed.notify_all();
-        // Wakes the listener, so that it sees that it is over.
-        let _ = TcpStream::connect(self.address);
     }
 }
 
 /// Answers one connection.
-fn serve(inner: &Inner, stream: &TcpStream) -> std::io::Result<()> {
-    let Some(Request { method, path, body }) = http::read(stream)? else { return Ok(()) };
+fn serve(inner: &Inner, stream: &TcpStream, request: Request) -> std::io::Result<()> {
+    let Request { method, path, body } = request;
     match (method.as_str(), path.as_str()) {
         ("GET", path) if path.ends_with("/models") => {
             http::answer(stream, 200, r#"{"object":"list","data":[],"models":[]}"#)

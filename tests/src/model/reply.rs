@@ -1,7 +1,7 @@
 //! One answer of the model, in the words of the Responses API.
 
-use super::http;
 use super::script::{Act, Step};
+use crate::http;
 use serde_json::{Value, json};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
