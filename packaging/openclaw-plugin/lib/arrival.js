@@ -15,6 +15,7 @@ const NO_ANSWER = new Set(["toolUse", "error", "aborted"]);
  * @typedef {object} Arrival
  * @property {boolean} known whether the transcript could be read from its beginning
  * @property {string} [key] the key of the newest attempt that arrived
+ * @property {Set<string>} keys those of all attempts that arrived
  * @property {number} attempts how many attempts arrived
  * @property {boolean} answered whether the model answered one of them
  * @property {string} [error] how the newest one failed, if it did
@@ -29,7 +30,7 @@ const NO_ANSWER = new Set(["toolUse", "error", "aborted"]);
  * @returns {Arrival}
  */
 export function arrival(events, deliveryId, unseen = new Set()) {
-  const found = { known: false, key: undefined, attempts: 0, answered: false, error: undefined, failedAt: 0, resetSince: false };
+  const found = { known: false, key: undefined, keys: new Set(), attempts: 0, answered: false, error: undefined, failedAt: 0, resetSince: false };
   const path = new Path(events.map(record));
   for (const event of path.events) {
     if (event.type === "session") found.known = true;
@@ -37,6 +38,7 @@ export function arrival(events, deliveryId, unseen = new Set()) {
     const message = messageIn(event);
     const key = message.role === "user" ? keyOf(message.idempotencyKey, deliveryId) : undefined;
     if (key !== undefined) {
+      found.keys.add(key);
       Object.assign(found, { key, attempts: found.attempts + 1, error: undefined, failedAt: 0, resetSince: false });
     }
     // A mirror is what a channel was sent, not what the model said.
