@@ -223,7 +223,10 @@ export class Telling {
         const ended = session.run && (await this.#patiently(() => this.#gateway.ended(session.run, WAIT_MS / 2, this.#signal)));
         if (ended || (await this.#patiently(() => this.#gateway.active(session)))) stillSince = Date.now();
         else if (Date.now() - stillSince > LOST_MS) this.#abandoned = session.run;
-      } else if (!session?.replying || Date.now() - replyingSince > REPLY_MS) return;
+      } else if (!session || !(await this.#patiently(() => this.#gateway.active(session)))) {
+        // Looked at again: the run counts as active until its answer is noted, while its status ends a moment before.
+        if (!this.#session()?.replying || Date.now() - replyingSince > REPLY_MS) return;
+      }
       await pause(250, this.#signal);
     }
   }
