@@ -2,8 +2,7 @@
 
 use akk_proto::conversation::Status;
 use akk_proto::delivery::DeliveryState;
-use akk_tests::openclaw::{Asked, Reply, Report, Room, Together};
-use akk_tests::wait_for;
+use akk_tests::openclaw::{Asked, Reply, Report, Room, Together, wait_for};
 use serde_json::json;
 use std::time::Duration;
 

@@ -2,8 +2,7 @@
 
 use akk_proto::ConversationId;
 use akk_proto::delivery::DeliveryState;
-use akk_tests::openclaw::{Reply, Room, Together};
-use akk_tests::wait_for;
+use akk_tests::openclaw::{Reply, Room, Together, wait_for};
 use serde_json::json;
 
 /// One report on its way, in a chat of its own.
@@ -44,16 +43,16 @@ impl Way {
         let (gate, words) = (self.point, self.words());
         oc.gateway.mind.on_report(&words, move |asked, report| {
             // A model that sees that it did so does not do it again.
-            let answered = asked.body["messages"].to_string().contains("callback progress answered");
+            let answered = asked.body["messages"].to_string().contains("callback done that is answered");
             if answered {
                 return Reply::say(format!("Noted: {}", report.words)).after(gate);
             }
-            let answer = json!({"conversation_id": report.conversation, "message": "callback progress answered"});
+            let answer = json!({"conversation_id": report.conversation, "message": "callback done that is answered"});
             Reply::call("agent_knock_knock_send", answer)
         });
         self.finishes(oc).await;
         oc.gateway.mind.reported(&words).await;
-        let answered = async || oc.akkd.agent().prompts("callback progress answered").pop();
+        let answered = async || oc.akkd.agent().prompts("callback done that is answered").pop();
         wait_for("the answer at the agent", answered).await;
         self
     }
@@ -114,7 +113,7 @@ restless!(a_gateway_that_is_killed_tells_each_report_once, oc, {
     for way in &ways {
         way.ends_told_once(oc).await;
     }
-    assert_eq!(oc.akkd.agent().prompts("callback progress answered").len(), 1);
+    assert_eq!(oc.akkd.agent().prompts("callback done that is answered").len(), 1);
 });
 
 restless!(an_akkd_that_is_killed_has_each_report_told_once, oc, {

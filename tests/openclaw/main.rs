@@ -25,6 +25,7 @@ macro_rules! restless {
 
 mod command;
 mod delegation;
+mod install;
 mod killed;
 mod sessions;
 mod waiting;

@@ -1,8 +1,7 @@
 //! The gateway is down for a while.
 
 use akk_proto::delivery::DeliveryState;
-use akk_tests::wait::wait_within;
-use std::time::Duration;
+use akk_tests::openclaw::wait_for;
 
 restless!(what_came_while_the_gateway_was_down_arrives_once_and_in_order, oc, {
     let rooms: Vec<_> = (0..5).map(|_| oc.gateway.chat.private()).collect();
@@ -27,8 +26,7 @@ restless!(what_came_while_the_gateway_was_down_arrives_once_and_in_order, oc, {
     assert!(deliveries.contains("pending") && why.contains("OpenClaw"), "{why}\n{deliveries}");
 
     oc.gateway.start().await;
-    let limit = Duration::from_mins(3);
-    wait_within(limit, "all to be told", async || oc.rows(false).await.is_empty().then_some(())).await;
+    wait_for("all to be told", async || oc.rows(false).await.is_empty().then_some(())).await;
     for (n, room) in rooms.iter().enumerate() {
         let expected: Vec<_> = (0..10).map(|storey| format!("Noted: done: {}", words(n, storey))).collect();
         assert_eq!(room.said()[2..], expected, "{}", room.shown());

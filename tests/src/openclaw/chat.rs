@@ -1,8 +1,8 @@
 //! A stand-in for Telegram: as much of the Bot API as OpenClaw 2026.9 asks for, on loopback. It keeps what stands in
 //! each chat as its user sees it: in order, with edits made and deleted messages gone.
 
+use super::wait_for;
 use crate::http::{self, Request, Server};
-use crate::wait::wait_for;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -1,11 +1,11 @@
 //! A gateway as a process: everything that it has is in a folder of its own.
 
-use super::{Chat, Mind, Ws};
+use super::{Chat, Mind, Ws, wait_for};
 use crate::ctl::CtlOutput;
 use crate::home::Home;
 use crate::peers::OpenClawPeer;
 use crate::processes;
-use crate::wait::{came, wait_for, wait_within};
+use crate::wait::{came, wait_within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 //! Stories teach it what to say to what: to a text of the user's, or to a report of an agent's. Everything that is asked is kept, so that a story can count how often the
 //! model was told something.
 
+use super::wait_for;
 use crate::http::{self, Request, Server};
-use crate::wait::wait_for;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::net::TcpStream;

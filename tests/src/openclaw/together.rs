@@ -1,12 +1,11 @@
 //! A gateway with our plugin and an akkd of its own: what the stories have.
 
-use super::{Gateway, Room, Setup};
+use super::{Gateway, Room, Setup, wait_for};
 use crate::binaries::repository;
 use crate::daemon::{Daemon, Plan};
 use crate::home::Home;
 use crate::leash::Leash;
 use crate::peers::OpenClawPeer;
-use crate::wait::wait_for;
 use akk_proto::ConversationId;
 use akk_proto::api::{ControlClient as _, DeliveryListParams};
 use akk_proto::delivery::{DeliveryState, DeliveryView};
@@ -35,6 +34,11 @@ impl Together {
         let mut gateway = Gateway::new(peer, &setup);
         let leash = Leash::on(&[gateway.home.root(), akkd.home.root()]);
         gateway.start().await;
+        Self { gateway, akkd, _leash: leash }
+    }
+
+    /// A gateway and an akkd that run already.
+    pub fn of(gateway: Gateway, akkd: Daemon, leash: Leash) -> Self {
         Self { gateway, akkd, _leash: leash }
     }
 
