@@ -15,6 +15,7 @@ const NO_ANSWER = new Set(["toolUse", "error", "aborted"]);
  * @typedef {object} Arrival
  * @property {boolean} known whether the transcript could be read from its beginning
  * @property {string} [key] the key of the newest attempt that arrived
+ * @property {Set<string>} keys those of all attempts that arrived
  * @property {number} attempts how many attempts arrived
  * @property {boolean} answered whether the model answered one of them
  * @property {string} [error] how the newest one failed, if it did
@@ -29,32 +30,25 @@ const NO_ANSWER = new Set(["toolUse", "error", "aborted"]);
  * @returns {Arrival}
  */
 export function arrival(events, deliveryId, unseen = new Set()) {
-  const found = { known: false, key: undefined, attempts: 0, answered: false, error: undefined, failedAt: 0, resetSince: false };
-  let inTurn = false;
-  let openTool = false;
-  for (const event of events.map(record)) {
+  const found = { known: false, key: undefined, keys: new Set(), attempts: 0, answered: false, error: undefined, failedAt: 0, resetSince: false };
+  const path = new Path(events.map(record));
+  for (const event of path.events) {
     if (event.type === "session") found.known = true;
-    if (event.type === "reset" && BY_THE_USER.has(event.reason)) {
-      found.resetSince = found.key !== undefined;
-      inTurn = false;
-    }
-    const message = event.type === "message" ? (event.message ?? {}) : {};
-    if (message.role === "user") {
-      const key = keyOf(message.idempotencyKey, deliveryId);
-      if (key !== undefined) {
-        Object.assign(found, { key, attempts: found.attempts + 1, error: undefined, failedAt: 0, resetSince: false });
-        inTurn = true;
-      } else if (!openTool) inTurn = false; // between a tool and its result OpenClaw may slip the user's next words in
+    if (isReset(event)) found.resetSince = found.key !== undefined;
+    const message = messageIn(event);
+    const key = message.role === "user" ? keyOf(message.idempotencyKey, deliveryId) : undefined;
+    if (key !== undefined) {
+      found.keys.add(key);
+      Object.assign(found, { key, attempts: found.attempts + 1, error: undefined, failedAt: 0, resetSince: false });
     }
     // A mirror is what a channel was sent, not what the model said.
-    if (message.role === "assistant" && !message.openclawDeliveryMirror) {
-      openTool = message.stopReason === "toolUse";
-      if (!inTurn) continue;
-      if (!NO_ANSWER.has(message.stopReason)) found.answered ||= !unseen.has(found.key);
-      else if (!openTool) {
-        found.error = message.errorMessage || message.stopReason;
-        found.failedAt = Date.parse(event.timestamp) || Number(message.timestamp) || 0;
-      }
+    if (found.key === undefined || message.role !== "assistant" || message.openclawDeliveryMirror) continue;
+    const answers = keyOf(path.askedBy(event)?.idempotencyKey, deliveryId);
+    if (answers === undefined) continue;
+    if (!NO_ANSWER.has(message.stopReason)) found.answered ||= !unseen.has(answers);
+    else if (message.stopReason !== "toolUse" && isOf(message.__openclaw?.runId, deliveryId)) {
+      found.error = message.errorMessage || message.stopReason;
+      found.failedAt = Date.parse(event.timestamp) || Number(message.timestamp) || 0;
     }
   }
   return found;
@@ -67,7 +61,7 @@ export function arrival(events, deliveryId, unseen = new Set()) {
 export function lastReset(events) {
   return events
     .map(record)
-    .filter((event) => event.type === "reset" && BY_THE_USER.has(event.reason))
+    .filter(isReset)
     .reduce((latest, event) => Math.max(latest, Date.parse(event.timestamp) || 0), 0);
 }
 
@@ -90,6 +84,57 @@ function keyOf(idempotencyKey, deliveryId) {
   if (typeof idempotencyKey !== "string" || !idempotencyKey.startsWith(deliveryId)) return undefined;
   const rest = /^((?:#\d+)?):user$/.exec(idempotencyKey.slice(deliveryId.length));
   return rest ? deliveryId + rest[1] : undefined;
+}
+
+/** Whether a run is one of this delivery. Where nothing says which run it was, it is. */
+function isOf(runId, deliveryId) {
+  return runId === undefined || keyOf(`${runId}:user`, deliveryId) !== undefined;
+}
+
+function isReset(event) {
+  return event.type === "reset" && BY_THE_USER.has(event.reason);
+}
+
+function messageIn(event) {
+  return (event?.type === "message" && event.message) || {};
+}
+
+/**
+ * Who asked what. Events name their parent, and that counts: when the user writes while a run begins, OpenClaw moves
+ * branches around, and the message before an answer in time need not be the one that it answers.
+ */
+class Path {
+  #byId = new Map();
+  #before = new Map();
+
+  constructor(events) {
+    this.events = events;
+    events.forEach((event, at) => {
+      if (event.id !== undefined) this.#byId.set(event.id, event);
+      this.#before.set(event, events[at - 1]);
+    });
+  }
+
+  /** The user message that an assistant's message is about; nothing beyond a reset. */
+  askedBy(event) {
+    const seen = new Set();
+    for (let at = this.#parent(event); at && !seen.has(at); at = this.#parent(at)) {
+      seen.add(at);
+      if (isReset(at)) return undefined;
+      // Between a tool and its result OpenClaw slips in what the user writes meanwhile: the turn goes on.
+      if (messageIn(at).role === "user" && !this.#slippedIn(at)) return messageIn(at);
+    }
+    return undefined;
+  }
+
+  #slippedIn(event) {
+    const { role, stopReason } = messageIn(this.#parent(event));
+    return role === "toolResult" || (role === "assistant" && stopReason === "toolUse");
+  }
+
+  #parent(event) {
+    return event.parentId === undefined ? this.#before.get(event) : this.#byId.get(event.parentId);
+  }
 }
 
 /** Some readers wrap an event into `{event}`. */

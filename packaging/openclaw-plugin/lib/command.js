@@ -51,7 +51,9 @@ async function carriedOut(command, means) {
   try {
     return await DO[command.verb](command, means);
   } catch (error) {
-    return words.error(explained(error));
+    const unnamed = error?.kind === "ambiguous_id" && command.id === "";
+    if (!unnamed) return words.error(explained(error));
+    return carriedOut({ verb: "which" }, means);
   }
 }
 
@@ -87,6 +89,10 @@ const DO = {
 
   async list({ all, agent }, { read }) {
     return words.list(await read("conversation.list", { all, agent, limit: LISTED }), all);
+  },
+
+  async which(_command, { read }) {
+    return words.which(await read("conversation.list", { limit: LISTED }));
   },
 
   async status({ id }, { read }) {

@@ -153,10 +153,7 @@ export class Telling {
       }
       const { found } = arrived;
       if (found.resetSince && !this.offer.by_person) return gone("the user reset the session after it had arrived");
-      if (!session?.working || session.id !== arrived.sessionId) {
-        await this.#rest(found);
-        return undefined;
-      }
+      if (!session?.working || session.id !== arrived.sessionId) return this.#unanswered(all);
       // OpenClaw carries on by itself what its restart interrupted, under the run's own name.
       const run = session.claim ?? found.key;
       const ended = await this.#patiently(() => this.#gateway.ended(run, WAIT_MS / 2, this.#signal));
@@ -164,10 +161,20 @@ export class Telling {
       if (ended || (await this.#patiently(() => this.#gateway.active(session)))) idleSince = Date.now();
       else if (Date.now() - idleSince > LOST_MS) {
         this.#abandoned = session.run;
-        return undefined;
+        return this.#unanswered(all);
       }
       if (ended) await pause(1_000, this.#signal); // its end is written a moment later
     }
+  }
+
+  /** It arrived, and nobody answers it any more: it is told again, but never under a key that a transcript holds. */
+  async #unanswered(all) {
+    const { found } = all.find((one) => one.found.attempts);
+    if (all.some((one) => one.found.keys.has(keyOf(this.offer)))) {
+      return this.#notTold(found.error ?? "the run that told it was cut off before its answer");
+    }
+    await this.#rest(found);
+    return undefined;
   }
 
   /** Leaves a session alone for a while whose model failed. */

@@ -73,10 +73,10 @@ export function conversation(c, result, deliveries) {
     `${id} ${c.agent}, ${status(c)}`,
     `Task: ${oneLine(c.label ?? c.user_request, 200)}`,
     `In ${c.workspace}, round ${c.response_rounds_used} of ${c.soft_limit}`,
-    explains && why && `Why: ${oneLine(why, 400)}`,
+    explains && why && `Why: ${oneLine(plain(why), 400)}`,
     c.model_selection?.available?.length && `Models: ${c.model_selection.available.slice(0, 15).join(", ")}`,
     c.queued?.length && `${counted(c.queued.length, "message")} of yours waits for the end of its turn`,
-    c.undelivered && `${counted(c.undelivered, "report")} not delivered yet${parked ? `: ${oneLine(parked.waits_for, 300)}` : ""}`,
+    c.undelivered && `${counted(c.undelivered, "report")} not delivered yet${parked ? `: ${oneLine(plain(parked.waits_for), 300)}` : ""}`,
     said && `\n${c.agent} said: ${long(said, REPORT, `akkctl result ${id}`)}\n`,
     next(c, id),
   ]
@@ -156,8 +156,12 @@ export function takeover(answer) {
 
 /** An error: what was wrong, and what to do. */
 export function error({ message, hint }) {
-  // A chat would show the marks around commands.
-  return [message, hint].filter(Boolean).join(" ").replaceAll("`", "\"");
+  return plain([message, hint].filter(Boolean).join(" "));
+}
+
+/** Several conversations are open and none was named. */
+export function which(page) {
+  return `Which one? Put its id behind the word. ${list(page, false)}`;
 }
 
 const WAYS = { safe_resume: "resume", attach: "attach", terminate_then_resume: "terminate", fork: "fork" };
@@ -266,7 +270,12 @@ function long(text, limit, rest) {
   return trimmed.length > limit ? `${trimmed.slice(0, limit).trimEnd()}… (cut; all of it: ${rest})` : trimmed;
 }
 
+/** akkd's words without the marks around commands, which a chat may show. */
+function plain(text) {
+  return text.replaceAll("`", "\"");
+}
+
 function stop(text) {
-  const trimmed = text.trim();
+  const trimmed = plain(text.trim());
   return /[.!?…]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }

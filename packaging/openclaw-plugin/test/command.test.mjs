@@ -183,6 +183,14 @@ test("a_message_goes_to_the_named_conversation_or_to_the_only_one", async () => 
   );
 });
 
+test("where_several_are_open_the_person_is_shown_which", async () => {
+  for (const method of ["conversation.send", "conversation.close"]) akkd.answer(method, refused("ambiguous_id", "several conversations are open: task-…", "Give more of the id."));
+  akkd.answer("conversation.list", () => ({ conversations: [conversation()], total: 2 }));
+  assert.match(await openclaw.type("send yes"), /^Which one\? .* 2 open conversations:\n0a1b2c3d codex, works: fix the tests/);
+  assert.match(await openclaw.type("close"), /^Which one\?/);
+  assert.match(await openclaw.type("close 2c3d"), /^Several conversations are open: task-….*Give more of the id\./);
+});
+
 test("who_hears_of_the_answer_is_said_as_it_is", async () => {
   const sends = (orchestrator) => akkd.answer("conversation.send", () => ({ conversation: conversation({ orchestrator }), message_id: "m", state: "sent", budget_level: "normal" }));
   sends("agent:main:main");

@@ -177,6 +177,18 @@ test("an_interrupted_turn_that_nobody_carries_on_is_told_again_after_a_while", a
   assert.equal(openclaw.calls.at(-1).idempotencyKey, `${ID}#2`);
 });
 
+test("a_key_that_the_transcript_holds_is_never_used_again", async () => {
+  openclaw.events().push({ type: "message", message: { role: "user", content: TEXT, idempotencyKey: `${ID}:user` } });
+  await start();
+  offer({ attempt: 1, look_first: true });
+  await until(() => settled().length);
+  assert.equal(settled()[0].reason, "refused");
+  assert.equal(openclaw.calls.length, 0);
+  offer({ attempt: 2, look_first: true });
+  await until(() => settled().length === 2);
+  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
+});
+
 test("killed_after_the_answer_nothing_is_told_again", async () => {
   await start();
   akkd.answer("delivery.ack", () => new Promise(() => {}));
