@@ -140,7 +140,10 @@ fn sink(config: &Config, path: Option<&String>, waiting: &Waiting) -> Check {
             "sink",
             CheckLevel::Fail,
             format!("the command for reports cannot be run: {why}"),
-            Some("Let [delivery] command in config.toml begin with an absolute path.".to_owned()),
+            Some(
+                "Let [delivery] command in config.toml begin with the absolute path of a program that can be run."
+                    .to_owned(),
+            ),
         ),
     }
 }

@@ -2,9 +2,10 @@ use super::*;
 use crate::config::Surroundings;
 use crate::conversation::testing::{House, created};
 use crate::delivery::Plugins;
-use akk_core::conversation::Created;
 use akk_proto::api::DeliverySubscribeParams;
 use akk_proto::delivery::DeliveryItem;
+use akk_proto::delivery::DeliveryState::{Handed, Parked, Pending, Uncertain};
+use akk_proto::event::Created;
 use std::collections::BTreeMap;
 
 /// A house with a desk, and a configuration of this text.
@@ -162,7 +163,6 @@ fn what_waits_is_counted_with_the_command_to_run() {
         let check = outbox(&Waiting { undelivered: rows.len() as u64, rows, overdue });
         format!("{:?} {} {}", check.level, check.found, check.hint.unwrap_or_default())
     };
-    use DeliveryState::{Handed, Parked, Pending, Uncertain};
     let all =
         [shown(&[], 0), shown(&[Pending, Handed], 0), shown(&[Pending], 1), shown(&[Parked, Uncertain, Pending], 2)];
     insta::assert_snapshot!(all.join("\n"));

@@ -19,22 +19,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn run(context: &Context<'_>) -> Result<u8> {
     let mut checks = vec![akkctl()];
-    let mut answer = ask(&mut checks, context);
-    match &mut answer {
-        Some(answer) => {
-            // Its own lines before those of OpenClaw's installations, which stand between akkd and the plugin.
-            let at = answer.checks.iter().position(|c| c.name == check::CONNECTION).unwrap_or(answer.checks.len());
-            let rest = answer.checks.split_off(at);
-            checks.append(&mut answer.checks);
-            checks.extend(openclaw::look(&answer.plugins, true, context));
-            checks.extend(rest);
-        }
-        None => {
-            checks.extend(without_akkd(context));
-            checks.extend(openclaw::look(&[], true, context));
-        }
-    }
-    show(DoctorAnswer { checks, plugins: answer.map(|a| a.plugins).unwrap_or_default() }, context)
+    let plugins = if let Some(mut answer) = ask(&mut checks, context) {
+        // Its own lines before those of OpenClaw's installations, which stand between akkd and the plugin.
+        let at = answer.checks.iter().position(|c| c.name == check::CONNECTION).unwrap_or(answer.checks.len());
+        let rest = answer.checks.split_off(at);
+        checks.append(&mut answer.checks);
+        checks.extend(openclaw::look(&answer.plugins, true, context));
+        checks.extend(rest);
+        answer.plugins
+    } else {
+        checks.extend(without_akkd(context));
+        checks.extend(openclaw::look(&[], true, context));
+        Vec::new()
+    };
+    show(DoctorAnswer { checks, plugins }, context)
 }
 
 /// `akkctl openclaw status`: the part from the plugin's files to OpenClaw's sessions.
@@ -105,18 +103,18 @@ fn akkd_itself(info: &DaemonInfo, context: &Context<'_>) -> Check {
 fn without_akkd(context: &Context<'_>) -> Vec<Check> {
     let paths = &context.surroundings.paths;
     let shown = |path: &Path| context.view.path(&path.to_string_lossy());
-    let home = if !paths.state.exists() {
-        line("home", CheckLevel::Note, format!("{} is made when akkd first starts", shown(&paths.state)), None)
-    } else {
-        match rustix::fs::access(&paths.state, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
-            Ok(()) => line("home", CheckLevel::Ok, format!("{} can be written", shown(&paths.state)), None),
-            Err(e) => line(
-                "home",
-                CheckLevel::Fail,
-                format!("{} cannot be written: {e}", shown(&paths.state)),
-                Some("Let it belong to you, with mode 0700.".to_owned()),
-            ),
+    let may_write = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let home = match rustix::fs::access(&paths.state, may_write) {
+        Ok(()) => line("home", CheckLevel::Ok, format!("{} can be written", shown(&paths.state)), None),
+        Err(rustix::io::Errno::NOENT) => {
+            line("home", CheckLevel::Note, format!("{} is made when akkd first starts", shown(&paths.state)), None)
         }
+        Err(e) => line(
+            "home",
+            CheckLevel::Fail,
+            format!("{} cannot be written: {e}", shown(&paths.state)),
+            Some("Let it belong to you, with mode 0700.".to_owned()),
+        ),
     };
     let config = match std::fs::read(&paths.config) {
         Ok(_) => {

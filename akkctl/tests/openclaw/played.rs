@@ -119,13 +119,13 @@ fn answer(call: &Path, args: &[&str]) -> (i32, String, String) {
         if gateway.is_some() { "Applied in Gateway generation 2." } else { "Saved for the next Gateway start." };
     match args {
         ["--version"] => said("OpenClaw 2026.9.6 (eb377ac)"),
-        ["config", "get", path, "--json"] => match read_json(state).get(*path) {
-            Some(value) => (0, value.to_string(), "[config] warnings: of no concern\n".to_owned()),
-            None => {
-                let message = format!("Config path is valid but unset: {path}. The runtime default applies.");
-                (1, json!({"ok": false, "error": {"type": "cli_error", "message": message}}).to_string(), String::new())
+        ["config", "get", path, "--json"] => {
+            if let Some(value) = read_json(state).get(*path) {
+                return (0, value.to_string(), "[config] warnings: of no concern\n".to_owned());
             }
-        },
+            let message = format!("Config path is valid but unset: {path}. The runtime default applies.");
+            (1, json!({"ok": false, "error": {"type": "cli_error", "message": message}}).to_string(), String::new())
+        }
         ["config", "patch", "--stdin"] => {
             let patch: Value = serde_json::from_slice(&std::fs::read(call.join("stdin")).unwrap()).unwrap();
             change(state, |config| merge(config, &patch));
@@ -164,16 +164,14 @@ fn answer(call: &Path, args: &[&str]) -> (i32, String, String) {
             });
             said(&format!("Uninstalled plugin \"{id}\"."))
         }
-        ["gateway", "health", "--json"] => match gateway {
-            Some(plugins) => {
+        ["gateway", "health", "--json"] => {
+            if let Some(plugins) = gateway {
                 let loaded: Value = serde_json::from_str(&plugins).unwrap();
-                said(&json!({"ok": true, "plugins": {"loaded": loaded}}).to_string())
+                return said(&json!({"ok": true, "plugins": {"loaded": loaded}}).to_string());
             }
-            None => {
-                let error = json!({"message": "Gateway not reachable at ws://127.0.0.1:18789 (ECONNREFUSED)."});
-                (1, json!({"ok": false, "error": error}).to_string(), String::new())
-            }
-        },
+            let error = json!({"message": "Gateway not reachable at ws://127.0.0.1:18789 (ECONNREFUSED)."});
+            (1, json!({"ok": false, "error": error}).to_string(), String::new())
+        }
         ["gateway", "restart", "--safe", "--json"] => said(r#"{"ok": true, "result": "scheduled"}"#),
         other => (2, String::new(), format!("Unknown command: {other:?}\n")),
     }
