@@ -28,4 +28,5 @@ mod delegation;
 mod install;
 mod killed;
 mod sessions;
+mod takeover;
 mod waiting;

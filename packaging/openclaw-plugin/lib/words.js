@@ -156,7 +156,13 @@ export function takeover(answer) {
 
 /** An error: what was wrong, and what to do. */
 export function error({ message, hint }) {
-  return plain([message, hint].filter(Boolean).join(" "));
+  return plain([message, hint && typedHere(hint)].filter(Boolean).join(" "));
+}
+
+/** akkd's hints are for a shell: what a chat can do itself is named as it is typed there. */
+function typedHere(hint) {
+  const commands = /\bakkctl (list|status|send|cancel|close|recover|sessions)\b( --all)?/g;
+  return hint.replace(commands, (_, word, all) => `/akk ${word}${all ? " all" : ""}`);
 }
 
 /** Several conversations are open and none was named. */

@@ -154,6 +154,11 @@ impl Drop for Chat {
 impl Room {
     /// The user writes something.
     pub fn write(&self, text: &str) {
+        self.post(text);
+    }
+
+    /// The user writes something: the message's id.
+    fn post(&self, text: &str) -> i64 {
         let Place { chat, topic } = self.place;
         let user = if chat > 0 { chat } else { 42 };
         let mut from = json!({"id": user, "is_bot": false, "first_name": "Ann", "username": "ann"});
@@ -179,6 +184,7 @@ impl Room {
         state.rooms.entry(self.place).or_default().push(line);
         drop(state);
         self.inner.changed.notify_all();
+        id
     }
 
     /// What stands in the chat, oldest first.
@@ -213,9 +219,10 @@ impl Room {
 
     /// Writes a command and waits for the next thing that OpenClaw says.
     pub async fn asks(&self, text: &str) -> String {
-        let before = self.said().len();
-        self.write(text);
-        wait_for(&format!("an answer to {text:?}"), async || self.said().get(before).cloned()).await
+        let asked = self.post(text);
+        let answers = |l: &Line| l.speaker == Speaker::Bot && l.id > asked;
+        let answer = async || self.lines().into_iter().find(answers).map(|l| l.text);
+        wait_for(&format!("an answer to {text:?}"), answer).await
     }
 
     /// The key of the session that OpenClaw's agent `main` has here, where private chats have sessions of their own.

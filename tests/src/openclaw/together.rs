@@ -28,7 +28,11 @@ pub struct Together {
 impl Together {
     /// Starts both, akkd first.
     pub async fn start(peer: &'static OpenClawPeer, private_chats: &'static str) -> Self {
-        let akkd = Daemon::start_with(Plan::default(), Home::new()).await;
+        Self::start_with(Daemon::start_with(Plan::default(), Home::new()).await, peer, private_chats).await
+    }
+
+    /// Starts a gateway beside an akkd that runs already.
+    pub async fn start_with(akkd: Daemon, peer: &'static OpenClawPeer, private_chats: &'static str) -> Self {
         let entry = json!({"enabled": true, "config": {"socketPath": akkd.home.control_socket()}});
         let setup = Setup { plugins: vec![plugin()], entries: json!({PLUGIN: entry}), private_chats };
         let mut gateway = Gateway::new(peer, &setup);
