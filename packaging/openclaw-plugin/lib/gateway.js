@@ -29,6 +29,7 @@ const STOPPED = new Set(["rpc", "stop"]);
  * @property {boolean} replying whether the answer of its last turn is still on its way to the chat
  * @property {string | undefined} run the run that is, or was last, under way
  * @property {string | undefined} claim the run that the gateway itself carries on after its restart
+ * @property {boolean} locked whether a recovery that is over still keeps runs out
  * @property {boolean} drained whether that run was ended by an orderly stop
  */
 
@@ -163,6 +164,27 @@ export class Gateway {
     if (taken?.enqueued === false) throw new Error("OpenClaw did not take the note");
   }
 
+  /**
+   * Takes away what a finished recovery left in a session, if it did. After a crash in the middle of sending an answer,
+   * and a start that took longer than a minute, OpenClaw 2026.9.6 settles the answer but leaves the recovery's state
+   * behind: from then on it refuses every `agent` run in that session, for good.
+   * @param {Session} session
+   * @returns {Promise<boolean>} whether something was taken away
+   */
+  async unlock({ agentId, key, id }) {
+    let unlocked = false;
+    await this.#api.runtime.agent.session.patchSessionEntry({
+      agentId,
+      sessionKey: key,
+      preserveActivity: true,
+      update: (entry) => {
+        unlocked = entry.sessionId === id && isLeftOver(entry);
+        return unlocked ? { mainRestartRecovery: undefined } : null;
+      },
+    });
+    return unlocked;
+  }
+
   /** Whether sessions can be reached, for `akkctl doctor`. @returns {Promise<{ready: boolean, detail: string}>} */
   async probe() {
     try {
@@ -204,8 +226,15 @@ function sessionOf(agentId, key, entry) {
     replying: Boolean(entry.pendingFinalDelivery),
     run: [entry.lifecycleRunId, entry.activeWriterRunId].find((run) => typeof run === "string"),
     claim: typeof claim === "string" ? claim : undefined,
+    locked: isLeftOver(entry),
     drained: (entry.restartRecoveryRuns ?? []).some((run) => run.runId === claim),
   };
+}
+
+/** Whether a recovery's state belongs to no recovery: none is due, none is reserved, none runs, none has failed. */
+function isLeftOver({ mainRestartRecovery: state, abortedLastRun, restartRecoveryRuns }) {
+  if (!state || abortedLastRun === true || restartRecoveryRuns !== undefined) return false;
+  return !state.tombstone && !state.reservation && !state.foregroundClaims;
 }
 
 function agentsOf(config) {

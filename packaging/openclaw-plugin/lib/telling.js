@@ -120,8 +120,13 @@ export class Telling {
     }
   }
 
-  #afterEnd(ended, found) {
-    if (!found.attempts) return this.#notTold(`the run ended before the session had the text: ${ended.error || "no reason given"}`);
+  async #afterEnd(ended, found) {
+    if (!found.attempts) {
+      const session = this.#session();
+      const locked = session?.locked && /changed while starting work/.test(ended.error);
+      if (locked && !(await this.#patiently(() => this.#gateway.active(session)))) await this.#gateway.unlock(session);
+      return this.#notTold(`the run ended before the session had the text: ${ended.error || "no reason given"}`);
+    }
     // What a person stopped stays in the session: it was told.
     if (ended.ok || ended.aborted) return ack;
     return this.#notTold(ended.error || found.error || "the run failed");
@@ -222,7 +227,8 @@ export class Telling {
         replyingSince = Date.now();
         const ended = session.run && (await this.#patiently(() => this.#gateway.ended(session.run, WAIT_MS / 2, this.#signal)));
         if (ended || (await this.#patiently(() => this.#gateway.active(session)))) stillSince = Date.now();
-        else if (Date.now() - stillSince > LOST_MS) this.#abandoned = session.run;
+        // What a recovery left behind keeps the status from ever changing, too.
+        else if (session.locked || Date.now() - stillSince > LOST_MS) this.#abandoned = session.run;
       } else if (!session || !(await this.#patiently(() => this.#gateway.active(session)))) {
         // Looked at again: the run counts as active until its answer is noted, while its status ends a moment before.
         if (!this.#session()?.replying || Date.now() - replyingSince > REPLY_MS) return;

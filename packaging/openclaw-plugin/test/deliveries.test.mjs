@@ -347,6 +347,28 @@ test("an_answer_that_a_crash_left_on_its_way_does_not_hold_reports_for_ever", as
   assert.equal(settled().length, 1);
 });
 
+test("a_session_that_a_finished_recovery_left_locked_is_unlocked", async () => {
+  Object.assign(openclaw.entry(), { mainRestartRecovery: { cycleId: "c", chargedAttempts: 0 }, abortedLastRun: false });
+  await start();
+  offer();
+  await until(() => settled().length);
+  assert.equal(settled()[0].reason, "refused");
+  offer({ attempt: 2, look_first: true });
+  await until(() => settled().length === 2);
+  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
+});
+
+test("a_recovery_that_is_not_over_is_left_alone", async () => {
+  await start();
+  for (const [at, state] of [{ tombstone: {} }, { reservation: {} }, { foregroundClaims: {} }].entries()) {
+    openclaw.entry().mainRestartRecovery = { cycleId: "c", ...state };
+    offer({ attempt: at + 1, look_first: at > 0 });
+    await until(() => settled().length > at);
+    assert.equal(settled()[at].reason, "refused");
+    assert.ok(openclaw.entry().mainRestartRecovery);
+  }
+});
+
 test("a_session_that_the_user_reset_is_not_told", async () => {
   openclaw.reset("new", DELEGATED + 60_000);
   await start();

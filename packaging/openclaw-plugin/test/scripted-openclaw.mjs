@@ -101,6 +101,10 @@ export class ScriptedOpenClaw {
         config: { current: () => ({ agents: { list: [{ id: "main" }] } }) },
         agent: {
           session: {
+            patchSessionEntry: async ({ sessionKey, update }) => {
+              const entry = this.#entries.get(sessionKey);
+              Object.assign(entry, update(structuredClone(entry)));
+            },
             getSessionEntry: ({ sessionKey }) => this.#entries.get(sessionKey),
             listSessionEntries: () => [...this.#entries].map(([sessionKey, entry]) => ({ sessionKey, entry })),
           },
@@ -143,6 +147,11 @@ export class ScriptedOpenClaw {
     const answered = await this.before(params);
     if (answered) return answered;
     if (this.#runs.has(key)) return { runId: key, status: "in_flight" };
+    if (this.entry(sessionKey)?.mainRestartRecovery) {
+      const error = `Session "${sessionKey}" changed while starting work. Retry. | SESSION_WORK_START_CHANGED`;
+      this.#runs.set(key, Promise.resolve({ status: "error", error }));
+      return { runId: key, status: "accepted" };
+    }
     const entry = this.entry(sessionKey);
     if (entry?.sessionId !== expectedExistingSessionId) {
       throw new GatewayError("refused", `Session "${sessionKey}" changed before expected work could start.`);
