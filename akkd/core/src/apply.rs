@@ -5,7 +5,7 @@
 
 use crate::conversation::{self, Conversation, EndedTurn, Heard, OpenTurn, Phase, QueuedMessage, Settled, TurnProcess};
 use crate::effect::{Effect, StartTurn};
-use crate::{Event, budget, notice, redact};
+use crate::{Event, budget, notice, permission, redact};
 use akk_proto::conversation::BudgetLevel;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{EventBody, MessageRecorded, Origin, TurnEnd, TurnOutcome, TurnStart};
@@ -83,6 +83,9 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
                 open.prompted = true;
             }
         }
+        EventBody::PermissionRequested(asked) => permission::requested(&mut next, event.ts, asked, body, &mut effects)?,
+        EventBody::PermissionSettled(settled) => permission::settled(&mut next, settled, body, &mut effects)?,
+        EventBody::PermissionAnswered { nonce } => permission::answered(&mut next, nonce, body)?,
         EventBody::CancelRequested { close_reason } => {
             cancel_requested(&mut next, close_reason.as_ref(), body, &mut effects)?;
         }
@@ -201,7 +204,7 @@ fn is_record_only(body: &EventBody) -> bool {
     )
 }
 
-fn impossible(body: &EventBody, why: &str) -> Refused {
+pub(crate) fn impossible(body: &EventBody, why: &str) -> Refused {
     Failure::new(ErrorKind::WrongStatus, format!("{} cannot happen: {why}", body.name()), "Look at its status first.")
 }
 
@@ -402,6 +405,7 @@ fn turn_started(
         prompted: false,
         settled_by: None,
         process: None,
+        permissions: Vec::new(),
     });
     // The agent has the ball, also when the message that it got needs no answer.
     next.phase = Phase::WaitingForAgent;
