@@ -148,7 +148,7 @@ pub struct AgentSpec {
     pub proxy: Option<String>,
     /// The model when a request names none.
     pub model: Option<String>,
-    /// What happens to permission requests; `all`.
+    /// What happens to permission requests; `ask` over ACP, else `all`.
     pub permissions: PermissionPolicy,
     /// How long an agent process without a turn is kept; 10 minutes.
     pub warm: Duration,
@@ -237,6 +237,7 @@ impl Config {
             idle_timeout_minutes: file.idle_timeout_minutes,
             cancel_grace: file.cancel_grace,
             stop_on_timeout: file.stop_on_timeout,
+            permission_minutes: file.permission_minutes,
             recovery_policy: file.recovery_policy,
             delete_after_days: file.delete_after_days,
             agent_path: file.path,

@@ -198,7 +198,7 @@ pub(super) fn put(
     json: &str,
 ) -> Result<(), StoreError> {
     let status = state.phase.status();
-    let deadline = state.idle_deadline().map(|at| at.0);
+    let deadline = state.deadline().map(|at| at.0);
     let settings = &state.settings;
     let ord: Option<i64> = tx
         .prepare_cached(

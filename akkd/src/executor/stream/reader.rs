@@ -26,6 +26,8 @@ const MAX_NOTICES: u32 = 20;
 const MAX_NOTICE_CHARS: usize = 400;
 /// Longest id of a request, in characters; a longer one is cut and will match nothing.
 pub(super) const MAX_ID_CHARS: usize = 200;
+/// A member of a tool call whose details were too much to be kept.
+pub const CUT: &str = "akkCut";
 /// Options of a request for permission that are looked at.
 pub(super) const MAX_OPTIONS: usize = 32;
 /// How much of an oversized line is looked at.
@@ -71,7 +73,7 @@ pub enum Seen {
         /// The method.
         method: String,
         /// Its parameters; null when there are none. Of more than 512 KiB, only what an answer to
-        /// `session/request_permission` needs.
+        /// `session/request_permission` needs, with [`CUT`] in its tool call.
         params: Value,
     },
     /// acpx hands the prompt to the agent, or `codex exec` began the turn with it.
@@ -495,6 +497,7 @@ fn whole_or_needed(params: Option<&RawValue>) -> Value {
             "toolCallId": word(t.tool_call_id, MAX_ID_CHARS),
             "title": word(t.title, 4000),
             "kind": word(t.kind, MAX_ID_CHARS),
+            CUT: true,
         })),
     })
 }
