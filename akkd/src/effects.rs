@@ -2,7 +2,9 @@
 
 use crate::config::ConfigSource;
 use crate::conversation::{Asked, Conversations};
-use crate::executor::{Executors, PermissionAnswer, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder};
+use crate::executor::{
+    Executors, PermissionAnswer, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder,
+};
 use crate::store::{Checkpoint, PromptFate, Store, StoreError};
 use akk_core::conversation::Origin;
 use akk_core::prompt::{self, Facts, REPLAY_CHARS, REPLAY_MESSAGES};

@@ -401,6 +401,9 @@ pub struct ConversationSummary {
     pub agent: String,
     /// Where it stands.
     pub status: Status,
+    /// `permission` while the agent waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Need>,
     /// The request, cut at 200 characters.
     pub user_request: String,
     /// The user's own name for it.

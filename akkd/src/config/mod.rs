@@ -14,6 +14,7 @@
 //! agent_minutes = 60
 //! idle_minutes = 10080
 //! cancel_grace_seconds = 10
+//! permission_minutes = 30        # a request that nobody answers is refused then; never by default
 //! stop_on_timeout = false
 //!
 //! [agents.codex]                 # changes a built-in agent, or makes a new one
@@ -81,6 +82,8 @@ pub struct Config {
     pub cancel_grace: Duration,
     /// Whether a turn that went silent is ended; by default its process is left alone.
     pub stop_on_timeout: bool,
+    /// Minutes that a permission request waits for a person before it is refused; without limit by default.
+    pub permission_minutes: Option<u32>,
     /// What happens when an agent session is lost.
     pub recovery_policy: RecoveryPolicy,
     /// Days after which terminal conversations are deleted; never by default.

@@ -6,6 +6,7 @@ use crate::store::Store;
 use akk_core::decide::{Beginning, Input, Report};
 use akk_core::{Ended, ExecutorReport, How, intake};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
+use akk_proto::delivery::SinkKind;
 use akk_proto::event::Created;
 use akk_proto::message::Actor;
 use akk_proto::{ConversationId, Timestamp, TurnId};
@@ -41,6 +42,7 @@ pub(crate) fn created(n: u32) -> Created {
         idle_timeout_minutes: 10080,
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
+        permission_minutes: None,
         orchestrator: None,
         recipient: None,
         sink: SinkKind::Command,

@@ -1,12 +1,12 @@
 //! Asking an agent, and answering what it asks.
 
 use super::{permission, wire};
+use crate::executor::PermissionAnswer;
 use crate::executor::launch::running::Happening;
 use crate::executor::launch::stdin::Written;
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::stream::{RpcError, Seen};
-use crate::executor::PermissionAnswer;
 use akk_core::{Ended, ExecutorReport, How};
 use akk_proto::conversation::PermissionPolicy;
 use serde_json::Value;

@@ -2,8 +2,8 @@
 
 use crate::executor::stream::CUT;
 use akk_core::redact;
-use akk_proto::conversation::PermissionPolicy;
 use akk_proto::LaunchId;
+use akk_proto::conversation::PermissionPolicy;
 use akk_proto::event::Activity;
 use akk_proto::permission::{PermissionOption, PermissionRequest};
 use serde_json::Value;
@@ -111,7 +111,11 @@ fn details(tool: &Value, kind: Option<&str>) -> String {
         match text("type") {
             Some("diff") => {
                 let lines = |key, sign| {
-                    text(key).into_iter().flat_map(str::lines).map(move |line| format!("\n{sign} {line}")).collect::<String>()
+                    text(key)
+                        .into_iter()
+                        .flat_map(str::lines)
+                        .map(move |line| format!("\n{sign} {line}"))
+                        .collect::<String>()
                 };
                 let (old, new) = (lines("oldText", '-'), lines("newText", '+'));
                 let _ = write!(out, "\nchange of {}:{old}{new}", text("path").unwrap_or("(no path)"));
@@ -174,7 +178,8 @@ mod tests {
     fn a_person_reads_all_that_the_agent_says_without_secrets() {
         let mut params = request("edit");
         params["toolCall"]["locations"] = json!([{ "path": "/w/a.rs" }]);
-        params["toolCall"]["rawInput"] = json!({ "command": ["sh", "-c", "make"], "api_key": "sk-abcdefghijklmnopqrstuvwx" });
+        params["toolCall"]["rawInput"] =
+            json!({ "command": ["sh", "-c", "make"], "api_key": "sk-abcdefghijklmnopqrstuvwx" });
         params["toolCall"]["content"] = json!([
             { "type": "diff", "path": "/w/a.rs", "oldText": "one", "newText": "two\nthree" },
             { "type": "content", "content": { "type": "text", "text": "because" } },
@@ -182,7 +187,14 @@ mod tests {
         ]);
         let launch = LaunchId::new(uuid::Uuid::nil());
         let asked = question(launch.clone(), &json!(7), &params).unwrap();
-        for part in ["kind: edit", "file: /w/a.rs", "change of /w/a.rs:\n- one\n+ two\n+ three", "because", "terminalId", "make"] {
+        for part in [
+            "kind: edit",
+            "file: /w/a.rs",
+            "change of /w/a.rs:\n- one\n+ two\n+ three",
+            "because",
+            "terminalId",
+            "make",
+        ] {
             assert!(asked.text.contains(part), "{part:?} is missing in {}", asked.text);
         }
         assert!(!asked.text.contains("abc123") && !asked.text.contains("sk-abcdef"), "{}", asked.text);

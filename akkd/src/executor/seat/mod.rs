@@ -8,10 +8,10 @@ pub(in crate::executor) mod turn;
 
 pub(in crate::executor) use recovery::Found;
 
-use super::{PermissionAnswer, TurnOrder};
 use super::launch::running::{Happening, Running};
 use super::shared::Shared;
 use super::supervisor::Registry;
+use super::{PermissionAnswer, TurnOrder};
 use crate::store::PromptFate;
 use akk_core::{Ended, ExecutorReport, How};
 use akk_proto::{ConversationId, TurnId};

@@ -2,11 +2,11 @@
 
 use super::Seat;
 use super::turn::OpenTurn;
-use crate::executor::{PermissionAnswer, RecoveredTurn};
 use crate::executor::launch::facts::Reader;
 use crate::executor::launch::folder::LaunchFolder;
 use crate::executor::launch::process::AgentProcess;
 use crate::executor::launch::running::Running;
+use crate::executor::{PermissionAnswer, RecoveredTurn};
 use crate::platform::ProcessIdentity;
 use crate::store::{LaunchRow, PromptFate, PromptRow};
 use akk_core::{Effect, Ended, ExecutorReport, How};

@@ -2,6 +2,8 @@
 
 mod change;
 mod delegate;
+mod deliveries;
+mod permit;
 mod read;
 mod sessions;
 mod subscribe;
@@ -12,6 +14,8 @@ use crate::callback::Intake;
 use crate::clock::Clock;
 use crate::config::ConfigSource;
 use crate::conversation::{Conversations, Request, view};
+use crate::delivery::Deliveries;
+use crate::doctor;
 use crate::sessions::Sessions;
 use crate::socket::peer::Peer;
 use crate::store::{Store, StoreError};
@@ -19,10 +23,11 @@ use crate::takeover::Takeovers;
 use akk_core::Conversation;
 use akk_proto::api::{
     CallbackServer, CancelAnswer, CloseParams, ControlServer, ConversationParams, DaemonInfo, DelegateAnswer,
-    DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, Empty,
-    GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer,
-    ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams, WaitAnswer,
-    WaitParams,
+    DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryFailedParams, DeliveryHandedParams, DeliveryListAnswer,
+    DeliveryListParams, DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer,
+    HistoryAnswer, HistoryParams, ListAnswer, ListParams, PermitAnswer, PermitParams, ReportAnswer, ReportParams,
+    ResultAnswer, ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams,
+    WaitAnswer, WaitParams,
 };
 use akk_proto::conversation::ConversationView;
 use akk_proto::error::{ErrorKind, Failure};
@@ -56,6 +61,8 @@ pub struct Control {
     pub sessions: Sessions,
     /// Makes them conversations.
     pub takeovers: Takeovers,
+    /// What travels to the orchestrators.
+    pub deliveries: Deliveries,
     /// The owner's configuration.
     pub config: Arc<ConfigSource>,
     /// The wall clock.
@@ -85,8 +92,8 @@ impl Control {
     }
 
     async fn view(&self, state: &Conversation) -> Result<ConversationView, Failure> {
-        let undelivered = self.store.undelivered(&state.settings.conversation_id, true).await?;
-        Ok(view::view(state, undelivered))
+        let waiting = self.store.waiting(&state.settings.conversation_id, self.clock.wall()).await?;
+        Ok(view::view(state, waiting))
     }
 }
 
@@ -124,6 +131,10 @@ impl ControlServer for Control {
         wire(self.info().await)
     }
 
+    async fn daemon_doctor(&self, _params: Empty) -> RpcResult<DoctorAnswer> {
+        wire(doctor::look(&self.store, &self.deliveries, &self.clock).await)
+    }
+
     async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty> {
         let asked = if params.agents { StopAsked::EndAgents } else { StopAsked::LeaveAgents };
         self.stop.send_replace(asked);
@@ -144,6 +155,10 @@ impl ControlServer for Control {
 
     async fn cancel(&self, params: ConversationParams) -> RpcResult<CancelAnswer> {
         wire(self.stop_turn(params).await)
+    }
+
+    async fn permit(&self, extensions: &Extensions, params: PermitParams) -> RpcResult<PermitAnswer> {
+        wire(Self::permit(self, params, extensions.get::<Peer>().copied()).await)
     }
 
     async fn close(&self, params: CloseParams) -> RpcResult<CancelAnswer> {
@@ -192,6 +207,26 @@ impl ControlServer for Control {
 
     async fn delivery_ack(&self, params: DeliveryParams) -> RpcResult<DeliveryAnswer> {
         wire(self.delivered(params).await)
+    }
+
+    async fn delivery_handed(&self, params: DeliveryHandedParams) -> RpcResult<DeliveryAnswer> {
+        wire(self.accepted(params).await)
+    }
+
+    async fn delivery_failed(&self, params: DeliveryFailedParams) -> RpcResult<DeliveryAnswer> {
+        wire(self.not_delivered(params).await)
+    }
+
+    async fn delivery_probed(&self, params: DeliveryProbedParams) -> RpcResult<Empty> {
+        wire(self.probed(params))
+    }
+
+    async fn deliveries(
+        &self,
+        pending: PendingSubscriptionSink,
+        params: DeliverySubscribeParams,
+    ) -> SubscriptionResult {
+        self.deliver_to(pending, params).await
     }
 
     async fn discover(&self, params: DiscoverParams) -> RpcResult<DiscoverAnswer> {
@@ -253,6 +288,12 @@ mod tests {
                 },
                 house.clock.clone(),
             ),
+            deliveries: Deliveries {
+                store: house.store.clone(),
+                conversations: house.conversations.clone(),
+                plugins: crate::delivery::Plugins::new(house.clock.clone()),
+                clock: house.clock.clone(),
+            },
             config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),
             clock: house.clock.clone(),
             paths: Paths::resolve(&Environment { akk_home: Some(home), ..Environment::default() }),
