@@ -32,6 +32,7 @@ mod discovery;
 mod layout;
 mod native_turns;
 mod operations;
+mod permissions;
 mod private;
 mod real_acpx;
 mod recovery;

@@ -1,12 +1,13 @@
 //! `akkctl status`: where one conversation stands, and the commands that lead on.
 
 use super::history::event_line_in;
-use super::terminal::{BOLD, DIM, WARN};
-use super::text::{counted, fit, one_line, padded};
+use super::terminal::{ALERT, BOLD, DIM, WARN};
+use super::text::{counted, fit, indented, one_line, padded};
 use super::{View, words};
 use akk_proto::api::GetAnswer;
 use akk_proto::conversation::{BudgetLevel, ConversationView, Status};
 use akk_proto::delivery::DeliveryView;
+use akk_proto::permission::Permit;
 use akk_proto::session::{AttachmentView, ForkView};
 use std::fmt::Write as _;
 
@@ -15,7 +16,7 @@ const NAME: usize = 11;
 /// The card.
 pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     let c = &answer.conversation;
-    let ball = if c.needs.is_some() { words::Ball::NeedsYou } else { words::Ball::of(c.status) };
+    let ball = words::Ball::with(c.status, c.needs);
     let mut out = format!(
         "{}  {} {}\n",
         view.paint(BOLD, c.conversation_id.as_str()),
@@ -66,6 +67,7 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
         field("reports to", &one_line(orchestrator));
     }
     field("age", &format!("created {}, last activity {}", view.ago(c.created_at), view.ago(c.updated_at)));
+    out.push_str(&asks(c, view));
     if c.undelivered > 0 || !answer.deliveries.is_empty() {
         let _ = writeln!(out, "\n{}", view.paint(WARN, &format!("{} undelivered", counted(c.undelivered, "report"))));
         for delivery in &answer.deliveries {
@@ -80,6 +82,22 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     }
     out.push('\n');
     out.push_str(&next_steps(c, view));
+    out
+}
+
+/// What the agent waits for a permission for.
+pub(crate) fn asks(c: &ConversationView, view: &View) -> String {
+    let mut out = String::new();
+    for p in &c.permission_requests {
+        let until = p.deadline.map_or_else(String::new, |at| format!(", refused at {}", view.clock(at)));
+        let head = format!("Permission {} asked {}{until}", one_line(&p.nonce), view.ago(p.asked_at));
+        let _ = writeln!(out, "\n{}", view.paint(ALERT, &head));
+        out.push_str(&indented(&p.text, 2));
+        if p.truncated {
+            let more = format!("  (there is more: {})", words::command("transcript", &c.conversation_id, ""));
+            let _ = writeln!(out, "{}", view.paint(WARN, &more));
+        }
+    }
     out
 }
 
@@ -166,6 +184,23 @@ fn steps(c: &ConversationView) -> Vec<(String, &'static str)> {
     let cancel = step("cancel", "", "stop the turn");
     let close = step("close", "", "end it; the history stays");
     let result = step("result", "", "what the last turn came to");
+    if !c.permission_requests.is_empty() {
+        let several = c.permission_requests.len() > 1;
+        let answers = c.permission_requests.iter().flat_map(|p| p.answers.iter().map(move |answer| (p, *answer)));
+        let mut steps: Vec<_> = answers
+            .map(|(p, answer)| {
+                let why = match answer {
+                    Permit::Allow => "this once",
+                    Permit::AllowAlways => "and what the agent takes for the same",
+                    Permit::Deny => "no",
+                };
+                let rest = if several { format!("{} {answer}", one_line(&p.nonce)) } else { answer.to_string() };
+                step("permit", &rest, why)
+            })
+            .collect();
+        steps.push(cancel);
+        return steps;
+    }
     match c.status {
         Status::Created | Status::Running | Status::WaitingForAgent => vec![wait, follow, cancel],
         Status::WaitingForOpenclaw => {
