@@ -35,6 +35,7 @@ mod operations;
 mod permissions;
 mod private;
 mod real_acpx;
+mod real_codex_acp;
 mod recovery;
 mod restart;
 mod supervision;
