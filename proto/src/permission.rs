@@ -100,6 +100,8 @@ pub enum SettledBy {
     Cancel,
     /// Its turn ended all the same.
     TurnEnd,
+    /// The agent took it back.
+    Agent,
     /// The process that asked is gone.
     AgentGone,
 }
@@ -136,6 +138,16 @@ impl fmt::Display for Permit {
     }
 }
 
+/// An answer that can be given to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermissionChoice {
+    /// What to say.
+    pub answer: Permit,
+    /// What the agent would show for it, 200 characters at most; empty where it has no such option. Its words, not
+    /// akkd's.
+    pub name: String,
+}
+
 /// A request that waits for an answer, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionView {
@@ -152,7 +164,7 @@ pub struct PermissionView {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
     /// The answers that can be given to it.
-    pub answers: Vec<Permit>,
+    pub answers: Vec<PermissionChoice>,
     /// Since when it waits.
     pub asked_at: Timestamp,
     /// When it is refused for want of an answer.

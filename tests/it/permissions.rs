@@ -99,7 +99,8 @@ async fn a_refusal_and_a_grant_for_good_are_chosen_by_the_kind_of_the_option() {
     }
     // Not offered: the only request waits on.
     let (id, c) = asked(&akkd, "perm rm x").await;
-    assert_eq!(c.permission_requests[0].answers, [Permit::Allow, Permit::Deny]);
+    let offered = c.permission_requests[0].answers.iter().map(|choice| (choice.answer, choice.name.as_str()));
+    assert!(offered.eq([(Permit::Allow, "Allow"), (Permit::Deny, "Reject")]));
     assert_eq!(permit(&akkd, &id, None, Permit::AllowAlways).await.unwrap_err().kind, ErrorKind::InvalidParams);
     permit(&akkd, &id, None, Permit::Deny).await.unwrap();
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "permission: reject_once");

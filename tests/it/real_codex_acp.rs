@@ -6,11 +6,11 @@ use akk_proto::conversation::{ConversationView, Need, Status};
 use akk_proto::error::ErrorKind;
 use akk_proto::permission::Permit;
 use akk_tests::daemon::params;
-use akk_tests::{Codex, Daemon, Home, Plan, Refusal, peers, wait_for};
+use akk_tests::{Codex, Daemon, Home, Plan, Refusal, peers};
 use serde_json::json;
 
 /// akkd with that codex as its default agent, and the codex.
-async fn start(story: &str) -> Option<(Daemon, Codex)> {
+async fn start(story: &str) -> Option<(Codex, Daemon)> {
     let peers = peers::peers(story)?;
     let home = Home::new();
     let codex = Codex::new(&home, story)?;
@@ -20,19 +20,25 @@ async fn start(story: &str) -> Option<(Daemon, Codex)> {
         json!(codex.home()),
         json!(codex.program()),
     ));
-    Some((Daemon::start_with(plan, home).await, codex))
+    let akkd = Daemon::start_with(plan, home).await;
+    Some((codex, akkd))
 }
 
 /// A story with both; left out where they cannot be had.
 macro_rules! story {
+    ($name:ident, $akkd:ident, $body:block) => {
+        #[tokio::test]
+        async fn $name() {
+            // Dropped in reverse: akkd ends its agents while their model is still there.
+            let Some((_codex, $akkd)) = start(stringify!($name)).await else { return };
+            $body
+        }
+    };
     ($name:ident, mut $akkd:ident, $body:block) => {
         #[tokio::test]
         async fn $name() {
-            let Some((mut $akkd, codex)) = start(stringify!($name)).await else { return };
+            let Some((_codex, mut $akkd)) = start(stringify!($name)).await else { return };
             $body
-            // akkd ends its agents while their model is still there.
-            drop($akkd);
-            drop(codex);
         }
     };
 }
@@ -57,8 +63,9 @@ story!(codex_asks_and_does_what_it_is_allowed_to_also_by_an_akkd_that_was_killed
     let script = "ESCALATE touch made.txt\nSAY I made it.";
     let (id, c) = asked(&akkd, script).await;
     let [request] = &c.permission_requests[..] else { panic!("{c:#?}") };
-    eprintln!("{request:#?}");
-    assert!(request.text.contains("touch made.txt"), "{}", request.text);
+    for part in ["touch made.txt", "why: the story asks for it"] {
+        assert!(request.text.contains(part), "{}", request.text);
+    }
     assert!(!made(&akkd));
     akkd.restart().await;
     let again = akkd.wait_need(&id, Need::Permission).await.conversation.unwrap();
@@ -68,18 +75,21 @@ story!(codex_asks_and_does_what_it_is_allowed_to_also_by_an_akkd_that_was_killed
     assert!(made(&akkd));
 });
 
-story!(codex_does_not_do_what_it_is_refused, mut akkd, {
+story!(codex_does_not_do_what_it_is_refused, akkd, {
     let (id, _) = asked(&akkd, "ESCALATE touch made.txt\nSAY So I did not.").await;
     permit(&akkd, &id, Permit::Deny).await.unwrap();
     let answer = akkd.wait(&id).await;
-    eprintln!("{answer:#?}");
+    // Codex stops then, and wants to hear what to do instead.
+    let c = answer.conversation.unwrap();
+    assert_eq!(answer.need, Some(Need::Stalled), "{c:#?}");
+    let reason = c.stalled_reason.unwrap();
+    assert_eq!(reason, "the agent stopped its turn when it was refused a permission: Run command");
     assert!(!made(&akkd));
-    let c = akkd.turn_over(&id).await;
-    akkd.send(&c.conversation_id, "SAY Still here.").await;
+    akkd.send(&id, "SAY Still here.").await;
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "Still here.");
 });
 
-story!(a_cancel_takes_the_request_back, mut akkd, {
+story!(a_cancel_takes_the_request_back, akkd, {
     let (id, _) = asked(&akkd, "ESCALATE touch made.txt\nSAY I made it.").await;
     akkd.rpc().cancel(params(&id)).await.unwrap();
     akkd.until(&id, Status::Idle).await;
@@ -87,5 +97,4 @@ story!(a_cancel_takes_the_request_back, mut akkd, {
     akkd.send(&id, "SAY Still here.").await;
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "Still here.");
     assert!(!made(&akkd));
-    let _ = wait_for("nothing", async || Some(())).await;
 });

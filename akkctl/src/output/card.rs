@@ -9,6 +9,7 @@ use akk_proto::conversation::{BudgetLevel, ConversationView, Status};
 use akk_proto::delivery::DeliveryView;
 use akk_proto::permission::Permit;
 use akk_proto::session::{AttachmentView, ForkView};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 const NAME: usize = 11;
@@ -170,14 +171,14 @@ pub(crate) fn next_steps(c: &ConversationView, view: &View) -> String {
     let columns = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default() + 2;
     let mut out = format!("{}\n", view.paint(BOLD, "Next"));
     for (command, why) in steps {
-        let _ = writeln!(out, "  {}{}", padded(&command, columns), view.paint(DIM, why));
+        let _ = writeln!(out, "  {}{}", padded(&command, columns), view.paint(DIM, &why));
     }
     out
 }
 
-fn steps(c: &ConversationView) -> Vec<(String, &'static str)> {
+fn steps(c: &ConversationView) -> Vec<(String, Cow<'static, str>)> {
     let id = &c.conversation_id;
-    let step = |verb: &str, rest: &str, why: &'static str| (words::command(verb, id, rest), why);
+    let step = |verb: &str, rest: &str, why: &'static str| (words::command(verb, id, rest), Cow::Borrowed(why));
     let turn_is_open = c.turn.as_ref().is_some_and(|t| t.outcome.is_none());
     let wait = step("wait", "", "until it needs you");
     let follow = step("transcript", "--follow", "watch the exchange");
@@ -186,16 +187,22 @@ fn steps(c: &ConversationView) -> Vec<(String, &'static str)> {
     let result = step("result", "", "what the last turn came to");
     if !c.permission_requests.is_empty() {
         let several = c.permission_requests.len() > 1;
-        let answers = c.permission_requests.iter().flat_map(|p| p.answers.iter().map(move |answer| (p, *answer)));
+        let answers = c.permission_requests.iter().flat_map(|p| p.answers.iter().map(move |choice| (p, choice)));
         let mut steps: Vec<_> = answers
-            .map(|(p, answer)| {
-                let why = match answer {
+            .map(|(p, choice)| {
+                // akkd's own word first: what the agent calls it can mislead.
+                let means = match choice.answer {
                     Permit::Allow => "this once",
-                    Permit::AllowAlways => "and what the agent takes for the same",
+                    Permit::AllowAlways => "from now on",
                     Permit::Deny => "no",
                 };
+                let why = match choice.name.as_str() {
+                    "" => Cow::Borrowed(means),
+                    name => Cow::Owned(format!("{means}; the agent calls it \"{}\"", one_line(name))),
+                };
+                let answer = choice.answer;
                 let rest = if several { format!("{} {answer}", one_line(&p.nonce)) } else { answer.to_string() };
-                step("permit", &rest, why)
+                (words::command("permit", id, &rest), why)
             })
             .collect();
         steps.push(cancel);

@@ -380,7 +380,8 @@ pub(crate) fn asking() -> ConversationView {
     let view = |nonce: &str, deadline| {
         let PermissionRequest { title, kind, text, truncated, .. } = asked(nonce, None).request;
         let nonce = nonce.to_owned();
-        let answers = vec![Permit::Allow, Permit::Deny];
+        let choice = |answer, name: &str| PermissionChoice { answer, name: name.into() };
+        let answers = vec![choice(Permit::Allow, "Yes, proceed"), choice(Permit::Deny, "")];
         PermissionView { nonce, title, kind, text, truncated, answers, asked_at: c.updated_at, deadline }
     };
     c.permission_requests = vec![view("0a1b2c3d", None), view("4e5f6a7b", Some(c.updated_at.plus_millis(600_000)))];
@@ -543,6 +544,7 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
         (1, settled(PermissionDecision::Refused, SettledBy::Limit)),
         (1, settled(PermissionDecision::Cancelled, SettledBy::Cancel)),
         (1, settled(PermissionDecision::Cancelled, SettledBy::TurnEnd)),
+        (1, settled(PermissionDecision::Cancelled, SettledBy::Agent)),
         (1, settled(PermissionDecision::Cancelled, SettledBy::AgentGone)),
         (1, EventBody::PermissionAnswered { nonce: "0a1b2c3d".into() }),
         (1, EventBody::AgentActivity(Activity::Notice { text: "12 bytes of junk in the stream".into() })),

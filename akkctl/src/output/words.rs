@@ -233,6 +233,7 @@ pub(crate) fn event(record: &EventRecord) -> String {
                 SettledBy::Limit => ": nobody answered in time",
                 SettledBy::Cancel => ": its turn is stopped",
                 SettledBy::TurnEnd => ": its turn has ended",
+                SettledBy::Agent => ": the agent took it back",
                 SettledBy::AgentGone => ": the process that asked is gone",
             };
             format!("permission {} {decision}{by}", one_line(&p.nonce))

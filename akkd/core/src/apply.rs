@@ -8,7 +8,7 @@ use crate::effect::{Effect, StartTurn};
 use crate::{Event, budget, notice, permission, redact};
 use akk_proto::conversation::BudgetLevel;
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::event::{EventBody, MessageRecorded, Origin, TurnEnd, TurnOutcome, TurnStart};
+use akk_proto::event::{Activity, EventBody, MessageRecorded, Origin, TurnEnd, TurnOutcome, TurnStart};
 use akk_proto::message::{Message, MessageType};
 use akk_proto::{MessageId, Timestamp, TurnId};
 
@@ -174,6 +174,11 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
             Some(conversation::Origin::Forked { needs_bootstrap, .. }) if next.bootstrapped => *needs_bootstrap = false,
             _ => return Err(impossible(body, "no forked session has taken a prompt")),
         },
+        EventBody::AgentActivity(Activity::Permission { title, decision, .. }) if decision == "refused" => {
+            if let Some(open) = next.open_turn.as_mut().filter(|o| Some(&o.turn_id) == event.turn_id.as_ref()) {
+                open.refused = Some(title.clone());
+            }
+        }
         EventBody::ExecutorReadopted { .. }
         | EventBody::ExecutorExit { .. }
         | EventBody::ExecutorCancelRequested { .. }
@@ -406,6 +411,7 @@ fn turn_started(
         settled_by: None,
         process: None,
         permissions: Vec::new(),
+        refused: None,
     });
     // The agent has the ball, also when the message that it got needs no answer.
     next.phase = Phase::WaitingForAgent;

@@ -171,6 +171,9 @@ pub struct OpenTurn {
     /// Permission requests of the agent that it has no answer to yet, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<PendingPermission>,
+    /// What the agent was refused last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A permission request that the agent has no answer to yet.

@@ -43,6 +43,15 @@ pub enum ExecutorReport {
         /// What for.
         request: Box<PermissionRequest>,
     },
+    /// The agent took a request back.
+    PermissionWithdrawn {
+        /// The turn.
+        turn_id: TurnId,
+        /// The start that the request came from.
+        launch_id: LaunchId,
+        /// The agent's id of the request.
+        request: serde_json::Value,
+    },
     /// The agent was told the answer to a request.
     PermissionAnswered {
         /// The turn.

@@ -8,7 +8,7 @@ use crate::{permission, redact};
 use akk_proto::conversation::BudgetLevel;
 use akk_proto::delivery::{DeliveryBody, SinkKind};
 use akk_proto::message::{Message, MessageType};
-use akk_proto::permission::{PermissionRequested, Permit};
+use akk_proto::permission::PermissionRequested;
 use akk_proto::{DeliveryId, MessageId, Timestamp};
 use uuid::Uuid;
 
@@ -68,7 +68,13 @@ pub(crate) fn permission(
 ) {
     let PermissionRequested { nonce, deadline, request } = requested;
     let cut = if request.truncated { "\n(The agent said more than is shown here.)" } else { "" };
-    let answers: Vec<_> = permission::answers(&request.options).into_iter().map(Permit::as_str).collect();
+    let answers: Vec<_> = permission::answers(&request.options)
+        .into_iter()
+        .map(|choice| match choice.name.as_str() {
+            "" => choice.answer.to_string(),
+            name => format!("{} ({name})", choice.answer),
+        })
+        .collect();
     let until = deadline.map_or_else(
         || "The agent waits until somebody answers.".to_owned(),
         |at| format!("Without an answer it is refused at {at}."),

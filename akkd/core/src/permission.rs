@@ -8,7 +8,7 @@ use crate::{notice, redact};
 use akk_proto::Timestamp;
 use akk_proto::event::EventBody;
 use akk_proto::permission::{
-    PermissionDecision, PermissionOption, PermissionRequested, PermissionSettled, Permit, SettledBy,
+    PermissionChoice, PermissionDecision, PermissionOption, PermissionRequested, PermissionSettled, Permit, SettledBy,
 };
 
 /// Characters of a request's text in the state, which is stored with every event; the history has it whole.
@@ -27,8 +27,12 @@ pub fn option_for(options: &[PermissionOption], decision: PermissionDecision) ->
 }
 
 /// What a person can say to a request with these options. A refusal is always possible.
-pub fn answers(options: &[PermissionOption]) -> Vec<Permit> {
-    Permit::ALL.into_iter().filter(|p| *p == Permit::Deny || option_for(options, decision(*p)).is_some()).collect()
+pub fn answers(options: &[PermissionOption]) -> Vec<PermissionChoice> {
+    let choices = Permit::ALL.into_iter().map(|answer| (answer, option_for(options, decision(answer))));
+    choices
+        .filter(|(answer, option)| *answer == Permit::Deny || option.is_some())
+        .map(|(answer, option)| PermissionChoice { answer, name: option.map(|o| o.name.clone()).unwrap_or_default() })
+        .collect()
 }
 
 /// What an answer means.
@@ -75,6 +79,9 @@ pub(crate) fn settled(
         return Err(impossible(body, "no such request waits for an answer"));
     };
     pending.settled = Some(settled.clone());
+    if settled.decision == PermissionDecision::Refused {
+        open.refused = Some(pending.requested.request.title.clone());
+    }
     if settled.by == SettledBy::AgentGone {
         // Nobody is left who could be told.
         open.permissions.retain(|p| p.requested.nonce != settled.nonce);

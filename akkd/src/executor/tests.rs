@@ -65,6 +65,7 @@ fn name(report: &ExecutorReport) -> &'static str {
         ExecutorReport::Activity { .. } => "activity",
         ExecutorReport::PermissionAsked { .. } => "asked",
         ExecutorReport::PermissionAnswered { .. } => "answered",
+        ExecutorReport::PermissionWithdrawn { .. } => "withdrawn",
         ExecutorReport::Readopted { .. } => "readopted",
         ExecutorReport::CancelStep { .. } => "cancel",
         ExecutorReport::Inactive { .. } => "inactive",

@@ -297,6 +297,7 @@ async fn a_start_learns_what_is_open_and_when_idle_conversations_end() {
         settled_by: None,
         process: None,
         permissions: Vec::new(),
+        refused: None,
     };
     busy.state.open_turn = Some(turn);
     busy.becomes(Phase::WaitingForAgent, at(4)).await;

@@ -50,6 +50,9 @@ pub(super) fn executor(draft: &mut Draft<'_>, report: &ExecutorReport, spare_ses
             return draft.record(Some(turn_id.clone()), EventBody::AgentActivity(activity.clone()));
         }
         ExecutorReport::PermissionAsked { turn_id, request } => return permission::asked(draft, turn_id, request),
+        ExecutorReport::PermissionWithdrawn { turn_id, launch_id, request } => {
+            return permission::withdrawn(draft, turn_id, launch_id, request);
+        }
         ExecutorReport::PermissionAnswered { turn_id, launch_id, request } => {
             return permission::answered(draft, turn_id, launch_id, request);
         }
@@ -183,9 +186,11 @@ fn end_unsettled(draft: &mut Draft<'_>, open: &OpenTurn, ended: &Ended, spare_se
             stall(draft, TurnOutcome::Failed, format!("the agent stopped before it was done: {stop_reason}"))
         }
         How::Cancelled => {
-            // Stopped for its silence: what was told then still holds.
-            let reason = match &draft.state.phase {
-                Phase::Stalled { reason } => reason.clone(),
+            let reason = match (&draft.state.phase, &open.refused) {
+                // Stopped for its silence: what was told then still holds.
+                (Phase::Stalled { reason }, _) => reason.clone(),
+                // As Codex does: it wants to hear what to do instead.
+                (_, Some(title)) => format!("the agent stopped its turn when it was refused a permission: {title}"),
                 _ => "the turn was stopped, not by a request to akkd".to_owned(),
             };
             stall(draft, TurnOutcome::Cancelled, reason)

@@ -57,6 +57,19 @@ pub(super) fn answered(
     draft.record(Some(turn_id.clone()), EventBody::PermissionAnswered { nonce })
 }
 
+/// The agent takes its request back.
+pub(super) fn withdrawn(
+    draft: &mut Draft<'_>,
+    turn_id: &TurnId,
+    launch_id: &LaunchId,
+    request: &Value,
+) -> Result<(), Refused> {
+    if draft.open_turn_id().as_ref() != Some(turn_id) {
+        return Ok(());
+    }
+    settle_all(draft, SettledBy::Agent, |p| is_of(p, launch_id, request))
+}
+
 /// A person answers.
 pub(super) fn permit(draft: &mut Draft<'_>, nonce: Option<&str>, answer: Permit) -> Result<(), Refused> {
     let waiting: Vec<&PendingPermission> = draft.state.pending_permissions().collect();
@@ -89,7 +102,7 @@ pub(super) fn permit(draft: &mut Draft<'_>, nonce: Option<&str>, answer: Permit)
     let decision = decision(answer);
     let option = option_for(&request.options, decision).map(|o| o.kind.clone());
     if option.is_none() && answer != Permit::Deny {
-        let offered: Vec<_> = answers(&request.options).into_iter().map(Permit::as_str).collect();
+        let offered: Vec<_> = answers(&request.options).iter().map(|choice| choice.answer.as_str()).collect();
         return Err(Failure::new(
             ErrorKind::InvalidParams,
             format!("the agent does not offer {answer} for this request"),
@@ -115,7 +128,9 @@ pub(super) fn settle_all(
 ) -> Result<(), Refused> {
     let decision = match by {
         SettledBy::Person | SettledBy::Limit => PermissionDecision::Refused,
-        SettledBy::Cancel | SettledBy::TurnEnd | SettledBy::AgentGone => PermissionDecision::Cancelled,
+        SettledBy::Cancel | SettledBy::TurnEnd | SettledBy::Agent | SettledBy::AgentGone => {
+            PermissionDecision::Cancelled
+        }
     };
     let settled: Vec<PermissionSettled> = draft
         .state

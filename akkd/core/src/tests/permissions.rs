@@ -74,7 +74,7 @@ fn a_request_waits_for_a_person_who_is_told_and_whose_answer_reaches_the_agent()
     let rows = crate::decide::deliveries(&d.effects);
     let [(_, notice)] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((notice.kind.as_str(), notice.needs_answer), ("permission", true));
-    for part in ["rm -rf build7\nin /w", nonces(&d)[0].as_str(), "allow, allow_always, deny"] {
+    for part in ["rm -rf build7\nin /w", nonces(&d)[0].as_str(), "allow (No), allow_always (Reject), deny (Yes)"] {
         assert!(notice.text.contains(part), "{part:?} is missing in {}", notice.text);
     }
     d.r#do(permit(None, Permit::Allow));
@@ -159,6 +159,23 @@ fn a_turn_that_ends_all_the_same_leaves_nothing_waiting() {
         assert_eq!((told(&d).len(), settled(&d)[0].by), (0, SettledBy::AgentGone));
         assert!(d.state.open_turn.as_ref().unwrap().permissions.is_empty());
     }
+}
+
+#[test]
+fn what_the_agent_takes_back_waits_no_more() {
+    let back = |id: u32, n| ExecutorReport::PermissionWithdrawn {
+        turn_id: TurnId::nth(1),
+        launch_id: launch(n),
+        request: id.into(),
+    };
+    let mut d = Drive::new();
+    d.prompted().agent(asks(1)).agent(asks(2)).agent(back(1, 2)).agent(back(3, 1));
+    assert_eq!(nonces(&d).len(), 2);
+    d.agent(back(1, 1));
+    assert_eq!((nonces(&d).len(), told(&d), settled(&d)[0].by), (1, vec![(json!(1), None)], SettledBy::Agent));
+    d.r#do(permit(None, Permit::Deny)).ends(crate::Ended::bare(How::Cancelled));
+    let reason = d.state.last_turn.as_ref().unwrap().reason.clone().unwrap();
+    assert_eq!(reason, "the agent stopped its turn when it was refused a permission: rm -rf build2");
 }
 
 #[test]

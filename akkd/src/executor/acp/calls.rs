@@ -94,6 +94,13 @@ impl Seat {
             Seen::Request { id, method, .. } => {
                 self.write_through(wire::not_served(&id, &method)).await;
             }
+            Seen::Withdrawn { id } => {
+                let Some(launch_id) = self.agent.as_ref().map(|a| a.launch_id.clone()) else { return };
+                let turn_id = open.id().clone();
+                let report = ExecutorReport::PermissionWithdrawn { turn_id, launch_id, request: id };
+                // What it takes back else is answered already.
+                self.report(report, open.begun.is_some()).await;
+            }
             Seen::Activity(_)
             | Seen::Text
             | Seen::Thought

@@ -84,7 +84,9 @@ pub(super) fn question(launch_id: LaunchId, id: &Value, params: &Value) -> Optio
         return None;
     }
     let kind = text("kind").map(|kind| redact::preview(kind, MAX_KIND_CHARS));
-    let whole = redact::redact(&details(tool, kind.as_deref()));
+    // codex-acp (1.13, 2.6) says here why it asks.
+    let why = params.pointer("/_meta/permission/description").and_then(Value::as_str);
+    let whole = redact::redact(&details(tool, kind.as_deref(), why));
     let cut = whole.chars().nth(MAX_TEXT_CHARS).is_some();
     Some(PermissionRequest {
         launch_id,
@@ -98,10 +100,13 @@ pub(super) fn question(launch_id: LaunchId, id: &Value, params: &Value) -> Optio
 }
 
 /// Everything that the agent says of a tool call, for a person to read.
-fn details(tool: &Value, kind: Option<&str>) -> String {
+fn details(tool: &Value, kind: Option<&str>, why: Option<&str>) -> String {
     let mut out = tool.get("title").and_then(Value::as_str).unwrap_or("(no title)").to_owned();
     // A write to a String cannot fail.
     let _ = write!(out, "\nkind: {}", kind.unwrap_or("not said"));
+    if let Some(why) = why.filter(|why| !why.trim().is_empty()) {
+        let _ = write!(out, "\nwhy: {why}");
+    }
     let list = |key: &str| tool.get(key).and_then(Value::as_array).into_iter().flatten();
     for location in list("locations").filter_map(|l| l.get("path").and_then(Value::as_str)) {
         let _ = write!(out, "\nfile: {location}");
@@ -185,6 +190,7 @@ mod tests {
             { "type": "content", "content": { "type": "text", "text": "because" } },
             { "type": "terminal", "terminalId": "t" },
         ]);
+        params["_meta"] = json!({ "permission": { "version": 1, "description": "needs the network" } });
         let launch = LaunchId::new(uuid::Uuid::nil());
         let asked = question(launch.clone(), &json!(7), &params).unwrap();
         for part in [
@@ -192,6 +198,7 @@ mod tests {
             "file: /w/a.rs",
             "change of /w/a.rs:\n- one\n+ two\n+ three",
             "because",
+            "why: needs the network",
             "terminalId",
             "make",
         ] {

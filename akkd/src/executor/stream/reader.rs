@@ -76,6 +76,11 @@ pub enum Seen {
         /// `session/request_permission` needs, with [`CUT`] in its tool call.
         params: Value,
     },
+    /// The agent takes a request back. Only from source `Agent`.
+    Withdrawn {
+        /// The request's id.
+        id: Value,
+    },
     /// acpx hands the prompt to the agent, or `codex exec` began the turn with it.
     PromptSent,
     /// Something odd, or a warning of the agent; redacted, 400 characters at most, 20 in a turn at most.
@@ -262,6 +267,7 @@ impl StreamReader {
         let method = wire::text(line.method);
         match (method, line.id) {
             (Some(m), None) if m == "session/update" => self.update(line.params),
+            (Some(m), None) if m == "$/cancel_request" && self.source == Source::Agent => withdrawn(line.params),
             (Some(_), None) => vec![],
             (Some(m), Some(id)) => self.request(&m, id, line.params),
             (None, id) => match (line.error, line.result, id) {
@@ -474,6 +480,13 @@ fn whole_or_answer(result: Option<&RawValue>) -> Value {
     let answer: Option<wire::Answer<'_>> = wire::parse(result);
     let Some(a) = answer else { return Value::Null };
     json!({ "stopReason": word(a.stop_reason, MAX_ID_CHARS), "sessionId": word(a.session_id, MAX_ID_CHARS) })
+}
+
+/// The request that is taken back.
+fn withdrawn(params: Option<&RawValue>) -> Vec<Seen> {
+    let told: Option<wire::CancelRequest<'_>> = wire::parse(params);
+    let id = told.and_then(|t| wire::parse(t.request_id));
+    id.map(|id| Seen::Withdrawn { id }).into_iter().collect()
 }
 
 /// Parameters of a request; of huge ones what an answer to a request for permission needs.
