@@ -63,7 +63,7 @@ fn answer_to_permission(args: &PermitArgs) -> Result<PermitParams> {
     let said = answer.replace('-', "_");
     let Some(decision) = Permit::ALL.into_iter().find(|permit| permit.as_str() == said) else {
         let hint = "end the command with allow, allow_always or deny";
-        return Err(Error::usage(&format!("`{answer}` is no answer to a permission request"), hint));
+        return Err(Error::usage(format!("`{answer}` is no answer to a permission request"), hint));
     };
     Ok(PermitParams {
         request_id: new_request_id(),

@@ -117,7 +117,7 @@ impl Turn {
             Directive::Think(text) => self.think(text),
             Directive::Tool(call) => self.tool(call, "completed", &format!("output of {}", call.title)),
             Directive::ToolFail(call) => self.tool(call, "failed", &format!("{} failed", call.title)),
-            Directive::Akkctl(words) => self.say(&format!("{}\n", self.akkctl(words))),
+            Directive::Akkctl(words) => self.say(&format!("{}\n", akkctl(words))),
             Directive::Permission(call) => self.permission(call, json!([
                 {"optionId": "yes", "name": "Allow", "kind": "allow_once"},
                 {"optionId": "no", "name": "Reject", "kind": "reject_once"},
@@ -303,18 +303,6 @@ impl Turn {
         ok
     }
 
-    /// What an agent would do that tries to serve itself.
-    fn akkctl(&self, words: &str) -> String {
-        let socket = PathBuf::from(variable("AKK_CALLBACK_SOCKET")).with_file_name("akkd.sock");
-        let run = |program| {
-            Command::new(program).args(words.split(' ')).env("AKK_SOCKET", socket).stdin(Stdio::null()).output()
-        };
-        match std::env::current_exe().and_then(run) {
-            Ok(output) => outcome(&output),
-            Err(e) => format!("cannot run: {e}"),
-        }
-    }
-
     fn run_callback(&self, message: &str) -> std::io::Result<Output> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("callback");
@@ -357,6 +345,17 @@ impl Turn {
         json!({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": self.session.id, "update": {
             "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text},
         }}})
+    }
+}
+
+/// What an agent would do that tries to serve itself.
+fn akkctl(words: &str) -> String {
+    let socket = PathBuf::from(variable("AKK_CALLBACK_SOCKET")).with_file_name("akkd.sock");
+    let run =
+        |program| Command::new(program).args(words.split(' ')).env("AKK_SOCKET", socket).stdin(Stdio::null()).output();
+    match std::env::current_exe().and_then(run) {
+        Ok(output) => outcome(&output),
+        Err(e) => format!("cannot run: {e}"),
     }
 }
 

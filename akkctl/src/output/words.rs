@@ -300,8 +300,8 @@ pub(crate) fn event_style(body: &EventBody) -> Style {
         EventBody::Message(_) | EventBody::LateCallback(_) => GOOD,
         EventBody::PermissionSettled(p) if p.by == SettledBy::Person => BUSY,
         EventBody::PermissionSettled(_) => WARN,
-        EventBody::PermissionRequested(_) => ALERT,
-        EventBody::ConversationStalled { .. }
+        EventBody::PermissionRequested(_)
+        | EventBody::ConversationStalled { .. }
         | EventBody::ConversationNeedsRecovery { .. }
         | EventBody::ConversationNeedsModelSelection { .. }
         | EventBody::DeliveryAttempt { error: Some(_), .. }

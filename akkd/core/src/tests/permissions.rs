@@ -51,11 +51,11 @@ fn nonces(d: &Drive) -> Vec<String> {
 
 /// What the agent is to be told by the last step: request and option.
 fn told(d: &Drive) -> Vec<(Value, Option<&str>)> {
-    let answer = |e| match e {
-        &Effect::AnswerPermission { ref request, ref option, .. } => Some((request.clone(), option.as_deref())),
+    let answers = d.effects.iter().filter_map(|e| match e {
+        Effect::AnswerPermission { request, option, .. } => Some((request.clone(), option.as_deref())),
         _ => None,
-    };
-    d.effects.iter().filter_map(answer).collect()
+    });
+    answers.collect()
 }
 
 fn settled(d: &Drive) -> Vec<PermissionSettled> {

@@ -113,22 +113,16 @@ fn details(tool: &Value, kind: Option<&str>, why: Option<&str>) -> String {
     }
     for part in list("content") {
         let text = |key: &str| part.get(key).and_then(Value::as_str);
-        match text("type") {
-            Some("diff") => {
-                let lines = |key, sign| {
-                    text(key)
-                        .into_iter()
-                        .flat_map(str::lines)
-                        .map(move |line| format!("\n{sign} {line}"))
-                        .collect::<String>()
-                };
-                let (old, new) = (lines("oldText", '-'), lines("newText", '+'));
-                let _ = write!(out, "\nchange of {}:{old}{new}", text("path").unwrap_or("(no path)"));
+        if text("type") == Some("diff") {
+            let _ = write!(out, "\nchange of {}:", text("path").unwrap_or("(no path)"));
+            for (key, sign) in [("oldText", '-'), ("newText", '+')] {
+                for line in text(key).into_iter().flat_map(str::lines) {
+                    let _ = write!(out, "\n{sign} {line}");
+                }
             }
-            _ => {
-                let said = part.get("content").and_then(|c| c.get("text")).and_then(Value::as_str);
-                let _ = write!(out, "\n{}", said.map_or_else(|| part.to_string(), str::to_owned));
-            }
+        } else {
+            let said = part.get("content").and_then(|c| c.get("text")).and_then(Value::as_str);
+            let _ = write!(out, "\n{}", said.map_or_else(|| part.to_string(), str::to_owned));
         }
     }
     if let Some(input) = tool.get("rawInput").filter(|input| !input.is_null()) {
