@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Wait(Wait),
     /// Stop the current turn; the conversation can be used again
     Cancel(OneConversation),
+    /// Answer a permission request of the agent
+    Permit(PermitArgs),
     /// Replay the history into a fresh agent session
     Recover(OneConversation),
     /// End a conversation; its history is kept
@@ -159,7 +161,7 @@ pub(crate) struct Delegate {
     /// With --wait: give up waiting after this many seconds; the work goes on
     #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: Option<u64>,
-    /// What happens to the agent's permission requests: allow those that only read, all, or none
+    /// What happens to the agent's permission requests: ask somebody (`akkctl permit`; over ACP, where it is the default), allow those that only read, all, or none
     #[arg(long, value_name = "POLICY", value_parser = policy())]
     pub(crate) approve: Option<PermissionPolicy>,
     /// What happens when the agent session is lost: replay the history, or ask
@@ -259,6 +261,21 @@ pub(crate) struct OneConversation {
     /// Which one.
     #[command(flatten)]
     pub(crate) which: Which,
+}
+
+/// `permit`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "akkctl permit [OPTIONS] [ID [REQUEST]] allow|allow_always|deny",
+    after_help = "`akkctl status ID` shows what is asked for. REQUEST, the name of the request, may be left out where only one waits; the ID too, where only one conversation is open. `allow_always` holds for what the agent takes for the same from then on."
+)]
+pub(crate) struct PermitArgs {
+    /// The conversation, the request, and the answer
+    #[arg(value_name = "WORD", required = true, num_args = 1..=3)]
+    pub(crate) words: Vec<String>,
+    /// The predecessor's name for the conversation.
+    #[arg(long, value_name = "ID", hide = true, allow_hyphen_values = true)]
+    pub(crate) conversation: Option<String>,
 }
 
 /// `status`.
@@ -449,8 +466,8 @@ pub(crate) struct Callback {
 }
 
 fn policy() -> impl TypedValueParser<Value = PermissionPolicy> {
-    use PermissionPolicy::{All, Deny, Reads};
-    let policies = [Reads, All, Deny];
+    use PermissionPolicy::{All, Ask, Deny, Reads};
+    let policies = [Ask, Reads, All, Deny];
     one_of(policies.map(PermissionPolicy::as_str), move |t| policies.into_iter().find(|p| p.as_str() == t))
 }
 

@@ -2,9 +2,11 @@
 
 use crate::config::ConfigSource;
 use crate::conversation::{Asked, Conversations};
-use crate::executor::{Executors, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder};
+use crate::executor::{
+    Executors, PermissionAnswer, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder,
+};
 use crate::store::{Checkpoint, PromptFate, Store, StoreError};
-use akk_core::conversation::{Origin, Phase};
+use akk_core::conversation::Origin;
 use akk_core::prompt::{self, Facts, REPLAY_CHARS, REPLAY_MESSAGES};
 use akk_core::{Conversation, Effect, Ended, ExecutorReport, How};
 use akk_proto::conversation::Transport;
@@ -49,6 +51,9 @@ impl Effects {
             Effect::CancelTurn { turn_id } => {
                 let grace = self.config.current().cancel_grace;
                 self.executors.cancel_turn(id.clone(), turn_id, grace);
+            }
+            Effect::AnswerPermission { launch_id, request, option } => {
+                self.executors.answer_permission(id.clone(), PermissionAnswer { launch_id, request, option });
             }
             Effect::ReleaseAgent { reason } => self.executors.release(id.clone(), reason),
             // Part of the transaction that asked for them.
@@ -138,9 +143,11 @@ impl Effects {
             match self.conversations.state(&id).await {
                 Ok(state) => {
                     let Some(open) = &state.open_turn else { continue };
-                    let cancelling = is_being_stopped(&state);
+                    // The order to stop it may have been lost with a former akkd.
+                    let cancelling = state.is_being_stopped();
+                    let permissions = open.permissions.clone();
                     match self.order(&state, &open.turn_id) {
-                        Ok(order) => turns.push(RecoveredTurn { order, cancelling }),
+                        Ok(order) => turns.push(RecoveredTurn { order, cancelling, permissions }),
                         // Its agent is not configured any more: the turn ends, truthfully.
                         Err(error) if open.prompted => {
                             self.end_turn(&id, &open.turn_id, How::Failed { reason: error.message });
@@ -175,15 +182,6 @@ impl Effects {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether its open turn was to be stopped: the order may have been lost with a former akkd.
-fn is_being_stopped(state: &Conversation) -> bool {
-    match state.phase {
-        Phase::Cancelling { .. } | Phase::Failed { hard_stop: true, .. } => true,
-        Phase::Stalled { .. } => state.settings.stop_on_timeout,
-        _ => false,
     }
 }
 
@@ -279,11 +277,11 @@ mod tests {
         let mut c = created(1);
         c.stop_on_timeout = true;
         let id = house.begin(c).await;
-        assert!(!is_being_stopped(&house.conversations.state(&id).await.unwrap()));
+        assert!(!house.conversations.state(&id).await.unwrap().is_being_stopped());
         let turn_id = house.open_turn(&id).await;
         let silent = ExecutorReport::Inactive { turn_id, minutes: 60 };
         house.conversations.executor_report(&id, silent, None).await.unwrap();
-        assert!(is_being_stopped(&house.conversations.state(&id).await.unwrap()));
+        assert!(house.conversations.state(&id).await.unwrap().is_being_stopped());
     }
 
     #[tokio::test]

@@ -95,11 +95,12 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     // These are not waited for: what they leave undone follows from the stored state at the next start.
     tokio::spawn(effects.clone().run(asked));
     tokio::spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
+    // Before a socket answers: a client must not see a status that start-up is about to correct.
+    effects.recover().await.map_err(Failure::from)?;
+    // Not before: what a deadline decides about a turn must find the one who has it.
     for (id, deadline) in store.deadlines().await.map_err(Failure::from)? {
         timers.set(&id, Some(deadline));
     }
-    // Before a socket answers: a client must not see a status that start-up is about to correct.
-    effects.recover().await.map_err(Failure::from)?;
     let deliveries = Deliveries {
         store: store.clone(),
         conversations: conversations.clone(),

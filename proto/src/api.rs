@@ -6,6 +6,7 @@ use crate::conversation::{
 use crate::delivery::{DeliveryView, FailureReason, PluginView, Recipient, SinkKind};
 use crate::event::EventRecord;
 use crate::message::{Message, MessageType};
+use crate::permission::Permit;
 use crate::{ConversationId, DeliveryId, MessageId, RequestId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 
@@ -198,6 +199,38 @@ pub struct CloseParams {
     pub conversation_id: String,
     /// Why; by default `closed by request`.
     pub reason: Option<String>,
+}
+
+/// Parameters of `conversation.permit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PermitParams {
+    /// The client's own name for this call.
+    #[serde(default)]
+    pub request_id: Option<RequestId>,
+    /// An id, a unique prefix or suffix of one, or `@last`.
+    #[serde(default)]
+    pub conversation_id: String,
+    /// Which request; may be left out where only one waits.
+    #[serde(default)]
+    pub nonce: Option<String>,
+    /// The answer.
+    pub decision: Permit,
+}
+
+/// Answer of `conversation.permit`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PermitAnswer {
+    /// The conversation after it.
+    pub conversation: ConversationView,
+    /// The request that was answered; none where a repeated call named none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The answer.
+    pub decision: Permit,
+    /// Whether this answers a repeated call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
 }
 
 /// Parameters of `conversation.list`.
@@ -568,8 +601,9 @@ mod rpc {
         CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer,
         DeliveryAnswer, DeliveryFailedParams, DeliveryHandedParams, DeliveryListAnswer, DeliveryListParams,
         DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer, HistoryAnswer,
-        HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer,
-        SearchParams, SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams, WaitAnswer, WaitParams,
+        HistoryParams, ListAnswer, ListParams, PermitAnswer, PermitParams, ReportAnswer, ReportParams, ResultAnswer,
+        ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams,
+        WaitAnswer, WaitParams,
     };
     use crate::delivery::DeliveryItem;
     use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
@@ -602,6 +636,9 @@ mod rpc {
         /// Stops the open turn.
         #[method(name = "conversation.cancel")]
         async fn cancel(&self, params: ConversationParams) -> RpcResult<CancelAnswer>;
+        /// Answers a permission request of the agent.
+        #[method(name = "conversation.permit", with_extensions)]
+        async fn permit(&self, params: PermitParams) -> RpcResult<PermitAnswer>;
         /// Ends the conversation.
         #[method(name = "conversation.close")]
         async fn close(&self, params: CloseParams) -> RpcResult<CancelAnswer>;

@@ -2,6 +2,7 @@
 
 use crate::event::TurnOutcome;
 use crate::message::{Actor, Message};
+use crate::permission::PermissionView;
 use crate::session::{AttachmentView, ForkView};
 use crate::{ConversationId, LaunchId, MessageId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
@@ -171,6 +172,8 @@ impl fmt::Display for Transport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PermissionPolicy {
+    /// Ask a person. Over ACP only, where it is the default.
+    Ask,
     /// Allow every request.
     All,
     /// Allow what only reads or searches, refuse the rest.
@@ -183,6 +186,7 @@ impl PermissionPolicy {
     /// Its wire name.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Ask => "ask",
             Self::All => "all",
             Self::Reads => "reads",
             Self::Deny => "deny",
@@ -329,6 +333,9 @@ pub struct ConversationView {
     /// `permission` while the agent waits for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Need>,
+    /// The permission requests that wait for an answer, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_requests: Vec<PermissionView>,
     /// Rounds that needed an answer.
     pub response_rounds_used: u32,
     /// Where `send` stops until it is raised.
@@ -394,6 +401,9 @@ pub struct ConversationSummary {
     pub agent: String,
     /// Where it stands.
     pub status: Status,
+    /// `permission` while the agent waits for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Need>,
     /// The request, cut at 200 characters.
     pub user_request: String,
     /// The user's own name for it.

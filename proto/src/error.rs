@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum ErrorKind {
     /// No such conversation, turn, delivery.
     NotFound,
-    /// A shortened id fits several conversations.
+    /// A shortened id fits several conversations, or an answer several requests.
     AmbiguousId,
     /// The operation is not possible in this status.
     WrongStatus,

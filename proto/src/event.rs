@@ -3,6 +3,7 @@
 use crate::conversation::{BudgetLevel, PermissionPolicy, RecoveryPolicy, Transport};
 use crate::delivery::{ParkReason, Recipient, SinkKind};
 use crate::message::{Actor, Message};
+use crate::permission::{PermissionRequested, PermissionSettled};
 use crate::session::{ForkOrigin, NativeAttachment};
 use crate::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,15 @@ pub enum EventBody {
     },
     /// What the agent did: structured, never its private thinking.
     AgentActivity(Activity),
+    /// The agent asks for a permission and waits for a person.
+    PermissionRequested(Box<PermissionRequested>),
+    /// A permission request has its answer. Said once for each.
+    PermissionSettled(PermissionSettled),
+    /// The agent has been told the answer.
+    PermissionAnswered {
+        /// Which request.
+        nonce: String,
+    },
     /// The turn is over.
     TurnEnded(Box<TurnEnd>),
     /// Nothing that settles the turn came.
@@ -226,6 +236,9 @@ impl EventBody {
             Self::CancelRequested { .. } => "cancel_requested",
             Self::ExecutorCancelRequested { .. } => "executor_cancel_requested",
             Self::AgentActivity(_) => "agent_activity",
+            Self::PermissionRequested(_) => "permission_requested",
+            Self::PermissionSettled(_) => "permission_settled",
+            Self::PermissionAnswered { .. } => "permission_answered",
             Self::TurnEnded(_) => "turn_ended",
             Self::ConversationStalled { .. } => "conversation_stalled",
             Self::ConversationNeedsRecovery { .. } => "conversation_needs_recovery",
@@ -285,6 +298,9 @@ pub struct Created {
     pub recovery_policy: RecoveryPolicy,
     /// What happens to permission requests.
     pub permissions: PermissionPolicy,
+    /// Minutes that one waits for a person before it is refused; without limit by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_minutes: Option<u32>,
     /// Where callbacks go.
     pub orchestrator: Option<String>,
     /// Where that session stood.

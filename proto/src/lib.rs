@@ -17,6 +17,7 @@ pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod paths;
+pub mod permission;
 pub mod session;
 pub mod time;
 pub mod version;

@@ -14,6 +14,8 @@ pub const MAX_PROMPT_BYTES: usize = 8 << 20;
 pub const MAX_FORK_SUMMARY_BYTES: usize = 64 << 10;
 /// Longest final text that becomes a derived `done`, in bytes.
 pub const MAX_DERIVED_TEXT_BYTES: usize = 64 << 10;
+/// Permission requests of one turn that may wait for a person at once; more are declined.
+pub const MAX_PERMISSION_REQUESTS: usize = 16;
 /// Messages that may wait behind an open turn of one conversation.
 pub const MAX_QUEUED_MESSAGES: usize = 100;
 /// Undelivered rows of one conversation before the agent is told to stop (`progress` does not count).

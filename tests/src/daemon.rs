@@ -34,6 +34,8 @@ pub struct Plan {
     pub top: String,
     /// Seconds between the steps of a cancel.
     pub cancel_grace: u32,
+    /// Further lines of `[timeouts]`.
+    pub timeouts: String,
     /// Minutes that an agent without a turn is kept.
     pub warm_minutes: u32,
     /// Further options of the agent `demo`.
@@ -51,6 +53,7 @@ impl Default for Plan {
         Self {
             top: String::new(),
             cancel_grace: 2,
+            timeouts: String::new(),
             warm_minutes: 10,
             agent_options: Vec::new(),
             over_acpx: false,
@@ -84,6 +87,13 @@ impl Plan {
     /// With this time between the steps of a cancel.
     pub fn cancel_grace(mut self, seconds: u32) -> Self {
         self.cancel_grace = seconds;
+        self
+    }
+
+    /// With these lines in `[timeouts]`.
+    pub fn timeouts(mut self, lines: &str) -> Self {
+        self.timeouts.push_str(lines);
+        self.timeouts.push('\n');
         self
     }
 
@@ -124,9 +134,9 @@ impl Plan {
         } else {
             ("transport = \"acp\"", argv)
         };
-        let Self { top, cancel_grace, warm_minutes, tables, .. } = self;
+        let Self { top, cancel_grace, timeouts, warm_minutes, tables, .. } = self;
         format!(
-            "default_agent = \"demo\"\n{top}\n[timeouts]\ncancel_grace_seconds = {cancel_grace}\n\n\
+            "default_agent = \"demo\"\n{top}\n[timeouts]\ncancel_grace_seconds = {cancel_grace}\n{timeouts}\n\
              [agents.demo]\n{transport}\ncommand = {}\nwarm_minutes = {warm_minutes}\n\n{tables}",
             json!(command),
         )

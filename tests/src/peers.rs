@@ -43,6 +43,8 @@ pub struct Peers {
     pub acpx: PathBuf,
     /// The native binary of codex.
     pub codex: PathBuf,
+    /// The script of codex' adapter for the Agent Client Protocol.
+    pub codex_acp: PathBuf,
     /// The script of codex that npm puts into the path.
     pub codex_wrapper: PathBuf,
 }
@@ -135,6 +137,7 @@ fn installed() -> &'static Result<Peers, String> {
             node: modules.join(node).join("bin/node"),
             acpx: modules.join("acpx/dist/cli.js"),
             codex: openai.join(codex).join("bin/codex"),
+            codex_acp: modules.join("@agentclientprotocol/codex-acp/dist/index.js"),
             codex_wrapper: openai.join("codex/bin/codex.js"),
         })
     })

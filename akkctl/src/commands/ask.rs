@@ -3,14 +3,16 @@
 use super::Context;
 use super::input::Source;
 use crate::akkd::new_request_id;
-use crate::cli::{Close, Delete, List, OneConversation, ResultOf, Search, Send, StatusOf};
+use crate::cli::{Close, Delete, List, OneConversation, PermitArgs, ResultOf, Search, Send, StatusOf};
 use crate::error::{Error, Result, exit};
 use crate::output;
 use akk_proto::api::{
     CancelAnswer, CloseParams, ConversationParams, DeleteAnswer, GetAnswer, HistoryAnswer, HistoryParams, ListAnswer,
-    ListParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams,
+    ListParams, PermitAnswer, PermitParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams, SendAnswer,
+    SendParams,
 };
 use akk_proto::limits::MAX_PROMPT_BYTES;
+use akk_proto::permission::Permit;
 use std::path::Path;
 
 pub(super) fn send(args: Send, context: &Context<'_>) -> Result<u8> {
@@ -40,6 +42,35 @@ pub(super) fn send(args: Send, context: &Context<'_>) -> Result<u8> {
     let answer = context.akkd().call("conversation.send", &params)?;
     context.show::<SendAnswer>(&answer, output::sent)?;
     Ok(exit::OK)
+}
+
+pub(super) fn permit(args: &PermitArgs, context: &Context<'_>) -> Result<u8> {
+    let answer = context.akkd().call("conversation.permit", &answer_to_permission(args)?)?;
+    context.show::<PermitAnswer>(&answer, output::permitted)?;
+    Ok(exit::OK)
+}
+
+/// `[ID [REQUEST]] ANSWER`.
+fn answer_to_permission(args: &PermitArgs) -> Result<PermitParams> {
+    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
+    let (id, nonce, answer) = match (words.as_slice(), args.conversation.as_deref()) {
+        ([answer], id) => (id.unwrap_or_default(), None, *answer),
+        ([nonce, answer], Some(id)) => (id, Some(*nonce), *answer),
+        ([id, answer], None) => (*id, None, *answer),
+        ([id, nonce, answer], None) => (*id, Some(*nonce), *answer),
+        _ => return Err(Error::usage("there are too many words", "type `akkctl permit ID REQUEST allow`")),
+    };
+    let said = answer.replace('-', "_");
+    let Some(decision) = Permit::ALL.into_iter().find(|permit| permit.as_str() == said) else {
+        let hint = "end the command with allow, allow_always or deny";
+        return Err(Error::usage(format!("`{answer}` is no answer to a permission request"), hint));
+    };
+    Ok(PermitParams {
+        request_id: new_request_id(),
+        conversation_id: id.to_owned(),
+        nonce: nonce.map(str::to_owned),
+        decision,
+    })
 }
 
 pub(super) fn recover(args: &OneConversation, context: &Context<'_>) -> Result<u8> {
@@ -133,4 +164,31 @@ pub(super) fn absolute(path: &Path) -> Result<String> {
 
 fn changing(conversation_id: String) -> ConversationParams {
     ConversationParams { request_id: new_request_id(), conversation_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_a_permission_names_as_much_as_is_needed() {
+        let read = |words: &[&str], conversation: Option<&str>| {
+            let words = words.iter().map(|w| (*w).to_owned()).collect();
+            answer_to_permission(&PermitArgs { words, conversation: conversation.map(str::to_owned) })
+                .map(|p| (p.conversation_id, p.nonce, p.decision))
+        };
+        let said = |id: &str, nonce: Option<&str>, decision| (id.to_owned(), nonce.map(str::to_owned), decision);
+        assert_eq!(read(&["allow"], None).unwrap(), said("", None, Permit::Allow));
+        assert_eq!(read(&["0a1b2c3d", "deny"], None).unwrap(), said("0a1b2c3d", None, Permit::Deny));
+        assert_eq!(
+            read(&["@last", "4e5f", "allow-always"], None).unwrap(),
+            said("@last", Some("4e5f"), Permit::AllowAlways)
+        );
+        assert_eq!(read(&["4e5f", "allow_always"], Some("x")).unwrap(), said("x", Some("4e5f"), Permit::AllowAlways));
+        for (words, conversation) in
+            [(&["0a1b2c3d"][..], None), (&["allow", "0a1b2c3d"], None), (&["a", "b", "deny"], Some("x"))]
+        {
+            assert!(read(words, conversation).is_err(), "{words:?}");
+        }
+    }
 }

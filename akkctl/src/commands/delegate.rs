@@ -188,7 +188,8 @@ fn may_need_someone(body: &EventBody) -> bool {
             let m = &m.message;
             !m.from.is_orchestrator() && (m.kind.settles_turn() || m.requires_response)
         }
-        EventBody::TurnEnded(_)
+        EventBody::PermissionRequested(_)
+        | EventBody::TurnEnded(_)
         | EventBody::ConversationStalled { .. }
         | EventBody::ConversationNeedsRecovery { .. }
         | EventBody::ConversationNeedsModelSelection { .. }
@@ -219,6 +220,7 @@ mod tests {
             over,
             [
                 "message",
+                "permission_requested",
                 "turn_ended",
                 "conversation_stalled",
                 "conversation_needs_recovery",

@@ -70,6 +70,7 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::Transcript(args) => follow::transcript(&args, &context),
         Command::Wait(args) => wait::run(&args, &context),
         Command::Cancel(args) => ask::cancel(&args, &context),
+        Command::Permit(args) => ask::permit(&args, &context),
         Command::Recover(args) => ask::recover(&args, &context),
         Command::Close(args) => ask::close(args, &context),
         Command::Delete(args) => ask::delete(&args, &context),

@@ -9,7 +9,8 @@ use super::wire::{RpcError, locked};
 use nix::sys::signal::{Signal, raise};
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -116,6 +117,7 @@ impl Turn {
             Directive::Think(text) => self.think(text),
             Directive::Tool(call) => self.tool(call, "completed", &format!("output of {}", call.title)),
             Directive::ToolFail(call) => self.tool(call, "failed", &format!("{} failed", call.title)),
+            Directive::Akkctl(words) => self.say(&format!("{}\n", akkctl(words))),
             Directive::Permission(call) => self.permission(call, json!([
                 {"optionId": "yes", "name": "Allow", "kind": "allow_once"},
                 {"optionId": "no", "name": "Reject", "kind": "reject_once"},
@@ -290,11 +292,7 @@ impl Turn {
     pub(super) fn report(&self, message: &str) -> bool {
         let call = self.begin_tool(&Call::new("execute", "akkctl callback"));
         let (ok, output) = match self.run_callback(message) {
-            Ok(output) => {
-                let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-                let code = output.status.code().map_or("none".to_owned(), |c| c.to_string());
-                (output.status.success(), format!("exit {code}: {}", String::from_utf8_lossy(&said).trim()))
-            }
+            Ok(output) => (output.status.success(), outcome(&output)),
             Err(e) => (false, format!("cannot run: {e}")),
         };
         self.agent
@@ -305,7 +303,7 @@ impl Turn {
         ok
     }
 
-    fn run_callback(&self, message: &str) -> std::io::Result<std::process::Output> {
+    fn run_callback(&self, message: &str) -> std::io::Result<Output> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("callback");
         let conversation = std::env::var("AKK_CONVERSATION").ok().or_else(|| self.prompt.conversation.clone());
@@ -348,6 +346,24 @@ impl Turn {
             "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text},
         }}})
     }
+}
+
+/// What an agent would do that tries to serve itself.
+fn akkctl(words: &str) -> String {
+    let socket = PathBuf::from(variable("AKK_CALLBACK_SOCKET")).with_file_name("akkd.sock");
+    let run =
+        |program| Command::new(program).args(words.split(' ')).env("AKK_SOCKET", socket).stdin(Stdio::null()).output();
+    match std::env::current_exe().and_then(run) {
+        Ok(output) => outcome(&output),
+        Err(e) => format!("cannot run: {e}"),
+    }
+}
+
+/// `exit 0: what it printed`.
+fn outcome(output: &Output) -> String {
+    let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let code = output.status.code().map_or("none".to_owned(), |c| c.to_string());
+    format!("exit {code}: {}", String::from_utf8_lossy(&said).trim())
 }
 
 fn variable(name: &str) -> String {

@@ -1,13 +1,15 @@
 //! `akkctl status`: where one conversation stands, and the commands that lead on.
 
 use super::history::event_line_in;
-use super::terminal::{BOLD, DIM, WARN};
-use super::text::{counted, fit, one_line, padded, wrapped};
+use super::terminal::{ALERT, BOLD, DIM, WARN};
+use super::text::{counted, fit, indented, one_line, padded, wrapped};
 use super::{View, words};
 use akk_proto::api::GetAnswer;
 use akk_proto::conversation::{BudgetLevel, ConversationView, Status};
 use akk_proto::delivery::DeliveryView;
+use akk_proto::permission::Permit;
 use akk_proto::session::{AttachmentView, ForkView};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 const NAME: usize = 11;
@@ -15,7 +17,7 @@ const NAME: usize = 11;
 /// The card.
 pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     let c = &answer.conversation;
-    let ball = if c.needs.is_some() { words::Ball::NeedsYou } else { words::Ball::of(c.status) };
+    let ball = words::Ball::with(c.status, c.needs);
     let mut out = format!(
         "{}  {} {}\n",
         view.paint(BOLD, c.conversation_id.as_str()),
@@ -66,6 +68,7 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
         field("reports to", &one_line(orchestrator));
     }
     field("age", &format!("created {}, last activity {}", view.ago(c.created_at), view.ago(c.updated_at)));
+    out.push_str(&asks(c, view));
     if c.undelivered > 0 || !answer.deliveries.is_empty() {
         let _ = writeln!(out, "\n{}", view.paint(WARN, &words::undelivered(c.undelivered, c.overdue)));
         for delivery in &answer.deliveries {
@@ -80,6 +83,22 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     }
     out.push('\n');
     out.push_str(&next_steps(c, view));
+    out
+}
+
+/// What the agent waits for a permission for.
+pub(crate) fn asks(c: &ConversationView, view: &View) -> String {
+    let mut out = String::new();
+    for p in &c.permission_requests {
+        let until = p.deadline.map_or_else(String::new, |at| format!(", refused at {}", view.clock(at)));
+        let head = format!("Permission {} asked {}{until}", one_line(&p.nonce), view.ago(p.asked_at));
+        let _ = writeln!(out, "\n{}", view.paint(ALERT, &head));
+        out.push_str(&indented(&p.text, 2));
+        if p.truncated {
+            let more = format!("  (there is more: {})", words::command("transcript", &c.conversation_id, ""));
+            let _ = writeln!(out, "{}", view.paint(WARN, &more));
+        }
+    }
     out
 }
 
@@ -152,20 +171,43 @@ pub(crate) fn next_steps(c: &ConversationView, view: &View) -> String {
     let columns = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default() + 2;
     let mut out = format!("{}\n", view.paint(BOLD, "Next"));
     for (command, why) in steps {
-        let _ = writeln!(out, "  {}{}", padded(&command, columns), view.paint(DIM, why));
+        let _ = writeln!(out, "  {}{}", padded(&command, columns), view.paint(DIM, &why));
     }
     out
 }
 
-fn steps(c: &ConversationView) -> Vec<(String, &'static str)> {
+fn steps(c: &ConversationView) -> Vec<(String, Cow<'static, str>)> {
     let id = &c.conversation_id;
-    let step = |verb: &str, rest: &str, why: &'static str| (words::command(verb, id, rest), why);
+    let step = |verb: &str, rest: &str, why: &'static str| (words::command(verb, id, rest), Cow::Borrowed(why));
     let turn_is_open = c.turn.as_ref().is_some_and(|t| t.outcome.is_none());
     let wait = step("wait", "", "until it needs you");
     let follow = step("transcript", "--follow", "watch the exchange");
     let cancel = step("cancel", "", "stop the turn");
     let close = step("close", "", "end it; the history stays");
     let result = step("result", "", "what the last turn came to");
+    if !c.permission_requests.is_empty() {
+        let several = c.permission_requests.len() > 1;
+        let answers = c.permission_requests.iter().flat_map(|p| p.answers.iter().map(move |choice| (p, choice)));
+        let mut steps: Vec<_> = answers
+            .map(|(p, choice)| {
+                // akkd's own word first: what the agent calls it can mislead.
+                let means = match choice.answer {
+                    Permit::Allow => "this once",
+                    Permit::AllowAlways => "from now on",
+                    Permit::Deny => "no",
+                };
+                let why = match choice.name.as_str() {
+                    "" => Cow::Borrowed(means),
+                    name => Cow::Owned(format!("{means}; the agent calls it \"{}\"", one_line(name))),
+                };
+                let answer = choice.answer;
+                let rest = if several { format!("{} {answer}", one_line(&p.nonce)) } else { answer.to_string() };
+                (words::command("permit", id, &rest), why)
+            })
+            .collect();
+        steps.push(cancel);
+        return steps;
+    }
     match c.status {
         Status::Created | Status::Running | Status::WaitingForAgent => vec![wait, follow, cancel],
         Status::WaitingForOpenclaw => {

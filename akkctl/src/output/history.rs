@@ -57,6 +57,7 @@ pub(crate) fn trace(events: &[EventRecord], view: &View) -> String {
                     out.push_str(&indented(&one_line(entry), 10));
                 }
             }
+            EventBody::PermissionRequested(p) => out.push_str(&view.paint(DIM, &indented(&p.request.text, 10))),
             EventBody::NativeSessionAttached(a) => {
                 for evidence in &a.evidence {
                     out.push_str(&view.paint(DIM, &indented(&one_line(evidence), 10)));

@@ -28,8 +28,12 @@ pub(crate) fn list(answer: &ListAnswer, asked: &ListParams, view: &View) -> Stri
     out.push('\n');
     let left = view.width.map(|w| w.saturating_sub(INDENT + widths.iter().map(|w| w + GAP).sum::<usize>()));
     for ball in words::Ball::ALL {
-        let mut rows =
-            answer.conversations.iter().zip(&rows).filter(|(c, _)| words::Ball::of(c.status) == ball).peekable();
+        let mut rows = answer
+            .conversations
+            .iter()
+            .zip(&rows)
+            .filter(|(c, _)| words::Ball::with(c.status, c.needs) == ball)
+            .peekable();
         if rows.peek().is_none() {
             continue;
         }
@@ -72,7 +76,7 @@ impl Row {
             cells: [
                 id.to_owned(),
                 one_line(&c.agent),
-                words::status(c.status).to_owned(),
+                c.needs.map_or_else(|| words::status(c.status), words::need).to_owned(),
                 format!("{}/{}", c.response_rounds_used, c.soft_limit),
                 view.age(c.created_at),
                 view.age(c.updated_at),
@@ -152,6 +156,15 @@ mod tests {
     fn a_list_is_grouped_by_who_must_act() {
         let answer = samples::list();
         insta::assert_snapshot!(list(&answer, &ListParams::default(), &samples::view()));
+    }
+
+    #[test]
+    fn one_that_waits_for_a_permission_needs_you_whatever_its_status() {
+        let mut answer = samples::list();
+        answer.conversations.truncate(1);
+        answer.conversations[0].needs = Some(akk_proto::conversation::Need::Permission);
+        let text = list(&answer, &ListParams::default(), &samples::view());
+        assert!(text.contains("NEEDS YOU") && text.contains(" permission ") && !text.contains("WORKING"), "{text}");
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! What the commands that change or await something say when they are done, and how an error reads.
 
-use super::card::next_steps;
+use super::card::{asks, next_steps};
 use super::terminal::{ALERT, BOLD, DIM, WARN};
 use super::text::{counted, indented, one_line, short};
 use super::when::span;
 use super::{View, words};
 use crate::error::Error;
 use akk_proto::api::{
-    CancelAnswer, DelegateAnswer, DeleteAnswer, ReportAnswer, ResultAnswer, SendAnswer, SendState, WaitAnswer,
+    CancelAnswer, DelegateAnswer, DeleteAnswer, PermitAnswer, ReportAnswer, ResultAnswer, SendAnswer, SendState,
+    WaitAnswer,
 };
 use akk_proto::conversation::{BudgetLevel, ConversationView, Need, Status};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::TurnOutcome;
 use akk_proto::message::Message;
+use akk_proto::permission::Permit;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -95,6 +97,25 @@ pub(crate) fn cancelled(answer: &CancelAnswer, closing: bool, view: &View) -> St
     out
 }
 
+/// `akkctl permit`.
+pub(crate) fn permitted(answer: &PermitAnswer, view: &View) -> String {
+    let c = &answer.conversation;
+    let (id, agent) = (short(&c.conversation_id), one_line(&c.agent));
+    let said = match answer.decision {
+        Permit::Allow => "allowed, this once",
+        Permit::AllowAlways => "allowed, from now on",
+        Permit::Deny => "refused",
+    };
+    let request = answer.nonce.as_deref().map(|n| format!(" {}", one_line(n))).unwrap_or_default();
+    let mut out = format!("{id}: permission{request} {said}; {agent} is told\n");
+    if !c.permission_requests.is_empty() {
+        out.push_str(&asks(c, view));
+        out.push('\n');
+        out.push_str(&next_steps(c, view));
+    }
+    out
+}
+
 /// `akkctl delete`.
 pub(crate) fn deleted(answer: &DeleteAnswer) -> String {
     format!("{} is deleted\n", answer.conversation_id)
@@ -117,10 +138,12 @@ pub(crate) fn waited(answer: &WaitAnswer, view: &View) -> String {
     if let Some(reason) = answer.conversation.as_ref().and_then(why) {
         let _ = writeln!(out, "  {}", view.paint(ALERT, &one_line(reason)));
     }
-    if let Some(message) = &answer.message {
+    // What was reported before it waited is not what it waits for.
+    if let Some(message) = answer.message.as_ref().filter(|_| answer.need != Some(Need::Permission)) {
         out.push_str(&said(message, view));
     }
     if let Some(c) = &answer.conversation {
+        out.push_str(&asks(c, view));
         out.push('\n');
         out.push_str(&next_steps(c, view));
     }
@@ -324,6 +347,29 @@ mod tests {
             message: Some(samples::question()),
         };
         insta::assert_snapshot!(waited(&answer, &samples::view()));
+    }
+
+    #[test]
+    fn a_permission_that_is_asked_for_is_shown_whole_with_the_commands_that_answer_it() {
+        let view = samples::view();
+        let mut c = samples::asking();
+        let answer = WaitAnswer {
+            need: Some(Need::Permission),
+            timed_out: false,
+            conversation: Some(c.clone()),
+            message: Some(samples::question()),
+        };
+        let mut text = waited(&answer, &view);
+        c.permission_requests.truncate(1);
+        let mut answer =
+            PermitAnswer { conversation: c, nonce: Some("4e5f6a7b".into()), decision: Permit::Deny, repeated: false };
+        text.push_str(&permitted(&answer, &view));
+        answer.conversation = samples::conversation();
+        text.push_str(&permitted(&answer, &view));
+        insta::assert_snapshot!(text);
+        answer.conversation = samples::spoilt(&samples::asking());
+        let hostile = permitted(&answer, &view);
+        assert!(hostile.contains('␛') && !hostile.chars().any(|c| c.is_control() && c != '\n'), "{hostile:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use akk_proto::conversation::*;
 use akk_proto::delivery::{DeliveryState, DeliveryView, ParkReason, SinkKind};
 use akk_proto::event::*;
 use akk_proto::message::{Actor, Message, MessageType};
+use akk_proto::permission::*;
 use akk_proto::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
 use uuid::Uuid;
 
@@ -74,6 +75,7 @@ pub(crate) fn conversation() -> ConversationView {
         executor_model: Some("gpt-5/medium".into()),
         status: Status::WaitingForAgent,
         needs: None,
+        permission_requests: vec![],
         response_rounds_used: 3,
         soft_limit: 50,
         hard_limit: 100,
@@ -166,6 +168,7 @@ pub(crate) fn list() -> ListAnswer {
         conversation_id: id.parse().unwrap(),
         agent: agent.into(),
         status,
+        needs: None,
         user_request: request.into(),
         label: None,
         workspace: "/home/u/project".into(),
@@ -361,6 +364,42 @@ fn tool(id: &str, title: &str, kind: Option<&str>, status: &str) -> EventBody {
     })
 }
 
+fn asked(nonce: &str, deadline: Option<Timestamp>) -> PermissionRequested {
+    let option = |kind: &str| PermissionOption { id: kind.into(), kind: kind.into(), name: "Yes".into() };
+    PermissionRequested {
+        nonce: nonce.into(),
+        deadline,
+        request: PermissionRequest {
+            launch_id: LaunchId::new(Uuid::nil()),
+            id: 3.into(),
+            title: "rm -rf target".into(),
+            kind: Some("execute".into()),
+            text: "rm -rf target\nkind: execute\ninput: {\n  \"cwd\": \"/home/dev/project\"\n}".into(),
+            truncated: true,
+            options: vec![option("allow_once"), option("allow_always"), option("reject_once")],
+        },
+    }
+}
+
+fn settled(decision: PermissionDecision, by: SettledBy) -> EventBody {
+    EventBody::PermissionSettled(PermissionSettled { nonce: "0a1b2c3d".into(), decision, by, option: None })
+}
+
+/// One that waits for two permissions.
+pub(crate) fn asking() -> ConversationView {
+    let mut c = conversation();
+    c.needs = Some(Need::Permission);
+    let view = |nonce: &str, deadline| {
+        let PermissionRequest { title, kind, text, truncated, .. } = asked(nonce, None).request;
+        let nonce = nonce.to_owned();
+        let choice = |answer, name: &str| PermissionChoice { answer, name: name.into() };
+        let answers = vec![choice(Permit::Allow, "Yes, proceed"), choice(Permit::Deny, "")];
+        PermissionView { nonce, title, kind, text, truncated, answers, asked_at: c.updated_at, deadline }
+    };
+    c.permission_requests = vec![view("0a1b2c3d", None), view("4e5f6a7b", Some(c.updated_at.plus_millis(600_000)))];
+    c
+}
+
 fn end(outcome: TurnOutcome, reason: Option<&str>) -> EventBody {
     EventBody::TurnEnded(Box::new(TurnEnd {
         outcome,
@@ -393,6 +432,7 @@ fn created() -> EventBody {
         idle_timeout_minutes: 10_080,
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
+        permission_minutes: None,
         orchestrator: None,
         recipient: None,
         sink: SinkKind::None,
@@ -510,6 +550,15 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
                 option: None,
             }),
         ),
+        (1, EventBody::PermissionRequested(Box::new(asked("0a1b2c3d", None)))),
+        (1, settled(PermissionDecision::Allowed, SettledBy::Person)),
+        (1, settled(PermissionDecision::AllowedAlways, SettledBy::Person)),
+        (1, settled(PermissionDecision::Refused, SettledBy::Limit)),
+        (1, settled(PermissionDecision::Cancelled, SettledBy::Cancel)),
+        (1, settled(PermissionDecision::Cancelled, SettledBy::TurnEnd)),
+        (1, settled(PermissionDecision::Cancelled, SettledBy::Agent)),
+        (1, settled(PermissionDecision::Cancelled, SettledBy::AgentGone)),
+        (1, EventBody::PermissionAnswered { nonce: "0a1b2c3d".into() }),
         (1, EventBody::AgentActivity(Activity::Notice { text: "12 bytes of junk in the stream".into() })),
         (1, end(TurnOutcome::Failed, Some("exit code 1"))),
         (0, EventBody::ConversationStalled { reason: "no result".into() }),
@@ -587,7 +636,7 @@ pub(crate) fn spoilt<T: serde::Serialize + serde::de::DeserializeOwned>(of: &T) 
             serde_json::Value::Object(fields) => {
                 fields
                     .iter_mut()
-                    .filter(|(name, _)| *name != "ts" && !name.ends_with("_at"))
+                    .filter(|(name, _)| *name != "ts" && *name != "deadline" && !name.ends_with("_at"))
                     .for_each(|(_, v)| spoil(v));
             }
             _ => {}

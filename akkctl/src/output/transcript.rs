@@ -44,7 +44,12 @@ impl<'a> Transcript<'a> {
                 return if self.live { self.note(record) } else { String::new() };
             }
             EventBody::Message(m) | EventBody::LateCallback(m) => self.message(m, record),
-            EventBody::TurnEnded(_)
+            EventBody::PermissionRequested(p) => {
+                let cut = if p.request.truncated { "    (there was more)\n" } else { "" };
+                format!("{}{}{cut}", self.note(record), indented(&p.request.text, 4))
+            }
+            EventBody::PermissionSettled(_)
+            | EventBody::TurnEnded(_)
             | EventBody::MessagesDropped { .. }
             | EventBody::CancelRequested { .. }
             | EventBody::ConversationStalled { .. }

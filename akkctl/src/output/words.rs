@@ -9,6 +9,7 @@ use akk_proto::event::{
     Activity, CancelStep, EventBody, EventRecord, Exit, MessageRecorded, Origin, PromptKind, SessionReached,
     TurnOutcome,
 };
+use akk_proto::permission::{PermissionDecision, SettledBy};
 use anstyle::Style;
 
 /// Who has to act next.
@@ -25,6 +26,11 @@ pub(crate) enum Ball {
 impl Ball {
     /// In the order of a list.
     pub(crate) const ALL: [Self; 3] = [Self::NeedsYou, Self::Working, Self::Done];
+
+    /// Who has to act, whatever the status says, where something is needed.
+    pub(crate) fn with(status: Status, needs: Option<Need>) -> Self {
+        if needs.is_some() { Self::NeedsYou } else { Self::of(status) }
+    }
 
     /// Who has to act in this status.
     pub(crate) fn of(status: Status) -> Self {
@@ -222,6 +228,27 @@ pub(crate) fn event(record: &EventRecord) -> String {
             CancelStep::Kill => "sent SIGKILL to the agent".to_owned(),
         },
         EventBody::AgentActivity(a) => activity(a),
+        EventBody::PermissionRequested(p) => {
+            format!("asks for permission {}: {}", one_line(&p.nonce), one_line(&p.request.title))
+        }
+        EventBody::PermissionSettled(p) => {
+            let decision = match p.decision {
+                PermissionDecision::Allowed => "allowed",
+                PermissionDecision::AllowedAlways => "allowed for good",
+                PermissionDecision::Refused => "refused",
+                PermissionDecision::Cancelled => "cancelled",
+            };
+            let by = match p.by {
+                SettledBy::Person => "",
+                SettledBy::Limit => ": nobody answered in time",
+                SettledBy::Cancel => ": its turn is stopped",
+                SettledBy::TurnEnd => ": its turn has ended",
+                SettledBy::Agent => ": the agent took it back",
+                SettledBy::AgentGone => ": the process that asked is gone",
+            };
+            format!("permission {} {decision}{by}", one_line(&p.nonce))
+        }
+        EventBody::PermissionAnswered { nonce } => format!("the agent was told about permission {}", one_line(nonce)),
         EventBody::TurnEnded(t) => {
             let turn = record.turn_id.as_ref().map_or("turn", |t| t.as_str());
             because(&format!("{turn} {}", outcome(t.outcome)), t.reason.as_deref().unwrap_or_default())
@@ -281,7 +308,10 @@ pub(crate) fn event_style(body: &EventBody) -> Style {
     match body {
         EventBody::Message(m) if m.message.from.is_orchestrator() => BUSY,
         EventBody::Message(_) | EventBody::LateCallback(_) => GOOD,
-        EventBody::ConversationStalled { .. }
+        EventBody::PermissionSettled(p) if p.by == SettledBy::Person => BUSY,
+        EventBody::PermissionSettled(_) => WARN,
+        EventBody::PermissionRequested(_)
+        | EventBody::ConversationStalled { .. }
         | EventBody::ConversationNeedsRecovery { .. }
         | EventBody::ConversationNeedsModelSelection { .. }
         | EventBody::DeliveryAttempt { error: Some(_), .. }

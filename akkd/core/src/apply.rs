@@ -5,10 +5,10 @@
 
 use crate::conversation::{self, Conversation, EndedTurn, Heard, OpenTurn, Phase, QueuedMessage, Settled, TurnProcess};
 use crate::effect::{Effect, StartTurn};
-use crate::{Event, budget, notice, redact};
+use crate::{Event, budget, notice, permission, redact};
 use akk_proto::conversation::BudgetLevel;
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::event::{EventBody, MessageRecorded, Origin, TurnEnd, TurnOutcome, TurnStart};
+use akk_proto::event::{Activity, EventBody, MessageRecorded, Origin, TurnEnd, TurnOutcome, TurnStart};
 use akk_proto::message::{Message, MessageType};
 use akk_proto::{MessageId, Timestamp, TurnId};
 
@@ -84,6 +84,9 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
                 open.prompted = true;
             }
         }
+        EventBody::PermissionRequested(asked) => permission::requested(&mut next, event.ts, asked, body, &mut effects)?,
+        EventBody::PermissionSettled(settled) => permission::settled(&mut next, settled, body, &mut effects)?,
+        EventBody::PermissionAnswered { nonce } => permission::answered(&mut next, nonce, body)?,
         EventBody::CancelRequested { close_reason } => {
             cancel_requested(&mut next, close_reason.as_ref(), body, &mut effects)?;
         }
@@ -172,6 +175,11 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
             Some(conversation::Origin::Forked { needs_bootstrap, .. }) if next.bootstrapped => *needs_bootstrap = false,
             _ => return Err(impossible(body, "no forked session has taken a prompt")),
         },
+        EventBody::AgentActivity(Activity::Permission { title, decision, .. }) if decision == "refused" => {
+            if let Some(open) = next.open_turn.as_mut().filter(|o| Some(&o.turn_id) == event.turn_id.as_ref()) {
+                open.refused = Some(title.clone());
+            }
+        }
         EventBody::ExecutorReadopted { .. }
         | EventBody::ExecutorExit { .. }
         | EventBody::ExecutorCancelRequested { .. }
@@ -202,7 +210,7 @@ fn is_record_only(body: &EventBody) -> bool {
     )
 }
 
-fn impossible(body: &EventBody, why: &str) -> Refused {
+pub(crate) fn impossible(body: &EventBody, why: &str) -> Refused {
     Failure::new(ErrorKind::WrongStatus, format!("{} cannot happen: {why}", body.name()), "Look at its status first.")
 }
 
@@ -406,6 +414,8 @@ fn turn_started(
         prompted: false,
         settled_by: None,
         process: None,
+        permissions: Vec::new(),
+        refused: None,
     });
     // The agent has the ball, also when the message that it got needs no answer.
     next.phase = Phase::WaitingForAgent;

@@ -4,6 +4,7 @@ use crate::budget;
 use akk_proto::conversation::{BudgetLevel, Status};
 use akk_proto::event::{Created, SessionReached, TurnOutcome};
 use akk_proto::message::MessageType;
+use akk_proto::permission::{PermissionRequested, PermissionSettled};
 use akk_proto::session::{ForkOrigin, NativeAttachment};
 use akk_proto::{LaunchId, MessageId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
@@ -170,6 +171,23 @@ pub struct OpenTurn {
     pub settled_by: Option<Settled>,
     /// The process that works on it.
     pub process: Option<TurnProcess>,
+    /// Permission requests of the agent that it has no answer to yet, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<PendingPermission>,
+    /// What the agent was refused last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// A permission request that the agent has no answer to yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingPermission {
+    /// What is asked for; its text is shorter than in the history.
+    pub requested: PermissionRequested,
+    /// Since when.
+    pub asked_at: Timestamp,
+    /// The answer, from when it is decided until the agent was told.
+    pub settled: Option<PermissionSettled>,
 }
 
 /// The process that works on a turn.
@@ -279,6 +297,28 @@ impl Conversation {
     /// How near the limit of rounds it is.
     pub fn budget_level(&self) -> BudgetLevel {
         budget::level(self.rounds_used, self.settings.soft_limit, self.settings.hard_limit)
+    }
+
+    /// The permission requests that wait for a person, oldest first.
+    pub fn pending_permissions(&self) -> impl Iterator<Item = &PendingPermission> {
+        let all = self.open_turn.as_ref().map(|open| open.permissions.as_slice()).unwrap_or_default();
+        all.iter().filter(|p| p.settled.is_none())
+    }
+
+    /// Whether its open turn is to be stopped: a cancel, a close, a budget that is used up, a silence that is not waited
+    /// out.
+    pub fn is_being_stopped(&self) -> bool {
+        match self.phase {
+            Phase::Cancelling { .. } | Phase::Failed { hard_stop: true, .. } => true,
+            Phase::Stalled { .. } => self.settings.stop_on_timeout,
+            _ => false,
+        }
+    }
+
+    /// When something is to be done about it, by wall time: it is closed for idleness, or a permission request has
+    /// waited long enough.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.pending_permissions().filter_map(|p| p.requested.deadline).chain(self.idle_deadline()).min()
     }
 
     /// When it is to be closed for idleness, by wall time; none while it is not idle or something is open or waits.

@@ -2,7 +2,8 @@
 
 use akk_proto::delivery::{DeliveryBody, SinkKind};
 use akk_proto::event::PromptKind;
-use akk_proto::{MessageId, TurnId};
+use akk_proto::{LaunchId, MessageId, TurnId};
+use serde_json::Value;
 
 /// Work for the outside. `StartTurn` is carried out once at most per turn; the others may be repeated.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,16 @@ pub enum Effect {
     CancelTurn {
         /// The turn.
         turn_id: TurnId,
+    },
+    /// Tell the agent what became of a permission request. For the process that asked only; repeated after a crash,
+    /// where the agent has forgotten a request that it has an answer to.
+    AnswerPermission {
+        /// The start that the request came from.
+        launch_id: LaunchId,
+        /// The agent's id of the request.
+        request: Value,
+        /// The agent's name of the chosen option; none where nobody chose.
+        option: Option<String>,
     },
     /// Let every agent process of the conversation go.
     ReleaseAgent {

@@ -2,6 +2,7 @@
 
 use akk_proto::conversation::Transport;
 use akk_proto::event::{Activity, CancelStep, Exit, SessionEnsured};
+use akk_proto::permission::PermissionRequest;
 use akk_proto::{LaunchId, TurnId};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,31 @@ pub enum ExecutorReport {
         turn_id: TurnId,
         /// What.
         activity: Activity,
+    },
+    /// The agent asks for a permission that a person is to decide about.
+    PermissionAsked {
+        /// The turn.
+        turn_id: TurnId,
+        /// What for.
+        request: Box<PermissionRequest>,
+    },
+    /// The agent took a request back.
+    PermissionWithdrawn {
+        /// The turn.
+        turn_id: TurnId,
+        /// The start that the request came from.
+        launch_id: LaunchId,
+        /// The agent's id of the request.
+        request: serde_json::Value,
+    },
+    /// The agent was told the answer to a request.
+    PermissionAnswered {
+        /// The turn.
+        turn_id: TurnId,
+        /// The start that the request came from.
+        launch_id: LaunchId,
+        /// The agent's id of the request.
+        request: serde_json::Value,
     },
     /// A running agent was found again after a restart of akkd.
     Readopted {

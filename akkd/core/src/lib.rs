@@ -14,6 +14,7 @@ pub mod effect;
 pub mod input;
 pub mod intake;
 mod notice;
+pub mod permission;
 pub mod prompt;
 pub mod redact;
 pub mod tell;

@@ -4,10 +4,11 @@
 
 use crate::conversation::Conversation;
 use crate::effect::Effect;
-use crate::redact;
+use crate::{permission, redact};
 use akk_proto::conversation::BudgetLevel;
 use akk_proto::delivery::{DeliveryBody, SinkKind};
 use akk_proto::message::{Message, MessageType};
+use akk_proto::permission::PermissionRequested;
 use akk_proto::{DeliveryId, MessageId, Timestamp};
 use uuid::Uuid;
 
@@ -56,6 +57,35 @@ pub(crate) fn needs_model_selection(
     let choice = if available.is_empty() { String::new() } else { format!(" Available: {}.", available.join(", ")) };
     let text = format!("The agent refused {model}: {reason}.{choice} Send again with another model.");
     notice(state, ts, "model_selection", true, &text, effects);
+}
+
+/// The agent asks for a permission.
+pub(crate) fn permission(
+    state: &Conversation,
+    ts: Timestamp,
+    requested: &PermissionRequested,
+    effects: &mut Vec<Effect>,
+) {
+    let PermissionRequested { nonce, deadline, request } = requested;
+    let cut = if request.truncated { "\n(The agent said more than is shown here.)" } else { "" };
+    let answers: Vec<_> = permission::answers(&request.options)
+        .into_iter()
+        .map(|choice| match choice.name.as_str() {
+            "" => choice.answer.to_string(),
+            name => format!("{} ({name})", choice.answer),
+        })
+        .collect();
+    let until = deadline.map_or_else(
+        || "The agent waits until somebody answers.".to_owned(),
+        |at| format!("Without an answer it is refused at {at}."),
+    );
+    let text = format!(
+        "Request {nonce}: {}\n\n{}{cut}\n\nPossible answers: {}. {until}",
+        request.title,
+        request.text,
+        answers.join(", ")
+    );
+    notice(state, ts, "permission", true, &text, effects);
 }
 
 /// The budget of rounds is used up.

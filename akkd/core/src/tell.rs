@@ -28,7 +28,13 @@ pub fn text(body: &DeliveryBody) -> String {
         title = crate::redact::preview(&body.title, 80),
         round = body.round,
         needs = if body.needs_answer { "yes" } else { "no" },
-        whose = if is_notice(kind) { "what akkd found".to_owned() } else { format!("the words of {agent}") },
+        whose = if kind == "permission" {
+            format!("what {agent} wants to do, in its own words")
+        } else if is_notice(kind) {
+            "what akkd found".to_owned()
+        } else {
+            format!("the words of {agent}")
+        },
     );
     // A write to a String cannot fail.
     let _ = writeln!(out, "{}", next(kind, body.needs_answer));
@@ -79,6 +85,11 @@ fn next(kind: &str, needs_answer: bool) -> &'static str {
             "What to do: tell the user. To try again, send a message with agent_knock_knock_send; else close it with \
              agent_knock_knock_close."
         }
+        "permission" => {
+            "What to do: show the user what is asked for, and ask; never decide it yourself. Pass the user's answer on \
+             with agent_knock_knock_permit (conversation_id, nonce: the name of the request, decision). Then end your \
+             turn: the next report comes by itself."
+        }
         "needs_recovery" => {
             "What to do: tell the user. agent_knock_knock_recover begins a fresh session with a replay of this \
              conversation."
@@ -95,6 +106,7 @@ fn commands(kind: &str, id: &str) -> String {
     match kind {
         "question" | "blocked" => format!("/akk send {id} <answer> · /akk status {id} · /akk cancel {id}"),
         "needs_recovery" => format!("/akk recover {id} · /akk status {id} · /akk close {id}"),
+        "permission" => format!("/akk permit {id} allow · /akk permit {id} deny · /akk status {id} · /akk cancel {id}"),
         "progress" => format!("/akk status {id} · /akk cancel {id}"),
         _ => format!("/akk send {id} <message> · /akk status {id} · /akk close {id}"),
     }
@@ -179,7 +191,9 @@ mod tests {
 
     #[test]
     fn each_kind_says_what_to_do_and_only_a_report_carries_words_of_the_agent() {
-        for kind in ["done", "error", "progress", "stalled", "needs_recovery", "model_selection", "budget"] {
+        for kind in
+            ["done", "error", "progress", "permission", "stalled", "needs_recovery", "model_selection", "budget"]
+        {
             let told = text(&body(kind, "x"));
             assert!(told.contains("What to do: ") && told.contains("/akk status 1a2b3c4d"), "{told}");
             assert_eq!(told.contains("the words of codex"), !is_notice(kind));

@@ -33,6 +33,7 @@ pub(crate) fn created() -> Created {
         idle_timeout_minutes: 10080,
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
+        permission_minutes: None,
         orchestrator: None,
         recipient: None,
         sink: SinkKind::Command,

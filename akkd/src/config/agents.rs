@@ -55,7 +55,7 @@ fn built_in(around: &Surroundings) -> BTreeMap<String, AgentSpec> {
         env: BTreeMap::new(),
         proxy: None,
         model: None,
-        permissions: PermissionPolicy::All,
+        permissions: default_permissions(transport),
         warm: WARM,
     };
     let mut all = Vec::new();
@@ -191,9 +191,29 @@ fn configured(
         env: table.env.into_iter().map(|(name, value)| (name.into_inner(), value)).collect(),
         proxy: table.proxy.map(Spanned::into_inner),
         model: table.model.map(Spanned::into_inner),
-        permissions: table.permissions.unwrap_or(PermissionPolicy::All),
+        permissions: permissions(source, table.permissions, transport)?,
         warm: warm.map_or(WARM, |m| Duration::from_mins(m.into())),
     })
+}
+
+/// Over acpx nobody can be asked; over ACP a person is, unless the owner says otherwise.
+fn permissions(
+    source: &Source<'_>,
+    asked: Option<Spanned<PermissionPolicy>>,
+    transport: Transport,
+) -> Result<PermissionPolicy, ConfigError> {
+    match asked {
+        Some(policy) if *policy.get_ref() == PermissionPolicy::Ask && transport != Transport::Acp => {
+            let message = format!("over {transport} nobody can be asked for a permission");
+            Err(source.wrong(policy.span(), message, "Use `all`, `reads` or `deny`, or `transport = \"acp\"`."))
+        }
+        Some(policy) => Ok(policy.into_inner()),
+        None => Ok(default_permissions(transport)),
+    }
+}
+
+fn default_permissions(transport: Transport) -> PermissionPolicy {
+    if transport == Transport::Acp { PermissionPolicy::Ask } else { PermissionPolicy::All }
 }
 
 fn checked_name(source: &Source<'_>, name: &Spanned<String>, what: &str) -> Result<(), ConfigError> {

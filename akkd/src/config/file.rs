@@ -28,6 +28,7 @@ pub(super) struct ConfigFile {
     pub(super) idle_timeout_minutes: u32,
     pub(super) cancel_grace: Duration,
     pub(super) stop_on_timeout: bool,
+    pub(super) permission_minutes: Option<u32>,
     pub(super) recovery_policy: RecoveryPolicy,
     pub(super) delete_after_days: Option<u32>,
     pub(super) path: Option<String>,
@@ -54,7 +55,7 @@ pub(super) struct AgentTable {
     pub(super) env_allow: Vec<Spanned<String>>,
     pub(super) proxy: Option<Spanned<String>>,
     pub(super) model: Option<Spanned<String>>,
-    pub(super) permissions: Option<PermissionPolicy>,
+    pub(super) permissions: Option<Spanned<PermissionPolicy>>,
     pub(super) warm_minutes: Option<Spanned<u32>>,
 }
 
@@ -102,6 +103,7 @@ struct Timeouts {
     agent_minutes: Option<Spanned<u32>>,
     idle_minutes: Option<Spanned<u32>>,
     cancel_grace_seconds: Option<Spanned<u32>>,
+    permission_minutes: Option<Spanned<u32>>,
     stop_on_timeout: bool,
 }
 
@@ -217,6 +219,7 @@ pub(super) fn parse(source: &Source<'_>) -> Result<ConfigFile, ConfigError> {
             check.number(root.timeouts.cancel_grace_seconds, 10, 1..=3600, seconds)?.into(),
         ),
         stop_on_timeout: root.timeouts.stop_on_timeout,
+        permission_minutes: check.optional(root.timeouts.permission_minutes, 1..=MAX_MINUTES, minutes)?,
         recovery_policy: root.recovery_policy,
         delete_after_days: check.optional(root.delete_after_days, 1..=36_500, "Give days, 1 or more.")?,
         path: root.path.map(Spanned::into_inner),

@@ -14,6 +14,7 @@
 //! agent_minutes = 60
 //! idle_minutes = 10080
 //! cancel_grace_seconds = 10
+//! permission_minutes = 30        # a request that nobody answers is refused then; never by default
 //! stop_on_timeout = false
 //!
 //! [agents.codex]                 # changes a built-in agent, or makes a new one
@@ -81,6 +82,8 @@ pub struct Config {
     pub cancel_grace: Duration,
     /// Whether a turn that went silent is ended; by default its process is left alone.
     pub stop_on_timeout: bool,
+    /// Minutes that a permission request waits for a person before it is refused; without limit by default.
+    pub permission_minutes: Option<u32>,
     /// What happens when an agent session is lost.
     pub recovery_policy: RecoveryPolicy,
     /// Days after which terminal conversations are deleted; never by default.
@@ -148,7 +151,7 @@ pub struct AgentSpec {
     pub proxy: Option<String>,
     /// The model when a request names none.
     pub model: Option<String>,
-    /// What happens to permission requests; `all`.
+    /// What happens to permission requests; `ask` over ACP, else `all`.
     pub permissions: PermissionPolicy,
     /// How long an agent process without a turn is kept; 10 minutes.
     pub warm: Duration,
@@ -237,6 +240,7 @@ impl Config {
             idle_timeout_minutes: file.idle_timeout_minutes,
             cancel_grace: file.cancel_grace,
             stop_on_timeout: file.stop_on_timeout,
+            permission_minutes: file.permission_minutes,
             recovery_policy: file.recovery_policy,
             delete_after_days: file.delete_after_days,
             agent_path: file.path,

@@ -156,7 +156,7 @@ async fn commit(
     };
     match shared.store.commit(commit).await {
         Ok(committed) => {
-            shared.timers.set(id, state.idle_deadline());
+            shared.timers.set(id, state.deadline());
             *loaded = Some(Loaded { state: state.clone(), seq: committed.seq });
             ask_for(shared, id, effects).await;
             Ok(Answer { state, said, repeated: false })
@@ -171,7 +171,7 @@ async fn commit(
             *loaded = None;
             if matches!(error, StoreError::Io { .. }) && was_written(shared, id, &state, seq).await {
                 tracing::warn!(%id, %error, "a change was written although the disk failed");
-                shared.timers.set(id, state.idle_deadline());
+                shared.timers.set(id, state.deadline());
                 *loaded = Some(Loaded { state: state.clone(), seq });
                 ask_for(shared, id, effects).await;
                 return Ok(Answer { state, said, repeated: false });

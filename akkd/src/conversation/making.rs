@@ -3,7 +3,7 @@
 use super::session_name;
 use crate::config::{AgentSpec, Config};
 use akk_core::{budget, redact};
-use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy};
+use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
 use akk_proto::delivery::{Recipient, SinkKind};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::Created;
@@ -103,7 +103,8 @@ impl Making {
             )?,
             idle_timeout_minutes: minutes(self.idle_timeout_minutes, config.idle_timeout_minutes, "an idle timeout")?,
             recovery_policy: self.recovery_policy.unwrap_or(config.recovery_policy),
-            permissions: self.permissions.unwrap_or(agent.permissions),
+            permissions: self.permissions(agent)?,
+            permission_minutes: config.permission_minutes,
             orchestrator: self.orchestrator.clone(),
             recipient: self.checked_recipient()?,
             sink: self.sink(config)?,
@@ -129,6 +130,19 @@ impl Making {
             None if self.orchestrator.is_some() => Ok(SinkKind::Plugin),
             None if has_command => Ok(SinkKind::Command),
             None => Ok(SinkKind::None),
+        }
+    }
+
+    /// A person can be asked over ACP only: the others answer requests themselves, or have none.
+    fn permissions(&self, agent: &AgentSpec) -> Result<PermissionPolicy, Failure> {
+        match self.permissions.unwrap_or(agent.permissions) {
+            PermissionPolicy::Ask if agent.transport == Transport::Acp => Ok(PermissionPolicy::Ask),
+            PermissionPolicy::Ask if self.permissions.is_some() => Err(invalid(
+                format!("over {} nobody can be asked for a permission", agent.transport),
+                "Use all, reads or deny.",
+            )),
+            PermissionPolicy::Ask => Ok(PermissionPolicy::All),
+            policy => Ok(policy),
         }
     }
 

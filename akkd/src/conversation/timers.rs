@@ -1,4 +1,4 @@
-//! Idle deadlines: kept on the monotonic clock while akkd runs, so that a jump of the wall clock closes nothing.
+//! Deadlines (idleness, permission requests that have a limit): kept on the monotonic clock while akkd runs, so that a jump of the wall clock ends nothing.
 
 use super::Conversations;
 use crate::clock::Clock;
@@ -34,7 +34,7 @@ pub struct IdleQueue(mpsc::UnboundedReceiver<Change>);
 /// A longer time is waited for in pieces: the queue does not take every length.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// When a conversation that is due could not be closed.
+/// When a conversation that is due could not be acted upon.
 const AGAIN: Duration = Duration::from_mins(1);
 
 impl IdleTimers {
@@ -63,7 +63,7 @@ impl IdleTimers {
 }
 
 impl IdleQueue {
-    /// Closes what is due until `stop`.
+    /// Acts on what is due until `stop`.
     pub async fn run(mut self, conversations: Conversations, timers: IdleTimers, stop: CancellationToken) {
         let mut queue: DelayQueue<ConversationId> = DelayQueue::new();
         let mut armed: HashMap<ConversationId, Armed> = HashMap::new();
@@ -87,7 +87,7 @@ impl IdleQueue {
                             let key = queue.insert(id.clone(), left.min(LONGEST));
                             armed.insert(id, Armed { key, left: left.saturating_sub(LONGEST) });
                         }
-                        _ => close_if_due(&conversations, &timers, &id).await,
+                        _ => act_if_due(&conversations, &timers, &id).await,
                     }
                 }
             }
@@ -102,18 +102,18 @@ struct Armed {
     left: Duration,
 }
 
-async fn close_if_due(conversations: &Conversations, timers: &IdleTimers, id: &ConversationId) {
-    match conversations.ask(id, Input::IdleTimeout, None).await {
+async fn act_if_due(conversations: &Conversations, timers: &IdleTimers, id: &ConversationId) {
+    match conversations.ask(id, Input::DeadlineDue, None).await {
         // Not due by the wall clock: what it says now is the deadline. Without one it is busy or closed, and says
         // itself when it is idle again; to clear its deadline here could clear that newer one.
         Ok(answer) => {
-            if let Some(deadline) = answer.state.idle_deadline() {
+            if let Some(deadline) = answer.state.deadline() {
                 timers.set(id, Some(deadline));
             }
         }
         Err(error) if error.kind == ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(%id, %error, "an idle conversation could not be closed");
+            tracing::warn!(%id, %error, "a conversation that is due could not be acted upon");
             timers.set(id, Some(timers.clock.wall().plus_millis(AGAIN.as_millis() as i64)));
         }
     }

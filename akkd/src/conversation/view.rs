@@ -2,14 +2,20 @@
 
 use crate::store::Waiting;
 use akk_core::Conversation;
-use akk_core::conversation::{Origin, Phase};
+use akk_core::conversation::{Origin, PendingPermission, Phase};
+use akk_core::permission::answers;
 use akk_proto::conversation::{
     ConversationView, ExecutorView, ModelSelectionView, Need, ProcessView, RecoveryView, TurnView,
 };
+use akk_proto::permission::{PermissionRequested, PermissionView};
 use akk_proto::session::{AttachmentView, ForkView};
 
 /// What the conversation waits for; none while it goes on by itself.
 pub fn need(state: &Conversation) -> Option<Need> {
+    // Whatever was said: the agent does not go on without it.
+    if state.pending_permissions().next().is_some() {
+        return Some(Need::Permission);
+    }
     let moves_on = !state.queue.is_empty();
     match &state.phase {
         Phase::Idle { .. } | Phase::WaitingForOpenclaw { .. } | Phase::Failed { .. } if moves_on => None,
@@ -41,7 +47,8 @@ pub fn view(state: &Conversation, waiting: Waiting) -> ConversationView {
         },
         executor_model: s.model.clone(),
         status: state.status(),
-        needs: None,
+        needs: need(state).filter(|need| *need == Need::Permission),
+        permission_requests: state.pending_permissions().map(permission).collect(),
         response_rounds_used: state.rounds_used,
         soft_limit: s.soft_limit,
         hard_limit: s.hard_limit,
@@ -87,6 +94,20 @@ pub fn view(state: &Conversation, waiting: Waiting) -> ConversationView {
         queued: state.queue.iter().map(|q| q.message_id.clone()).collect(),
         recovery_policy: s.recovery_policy,
         permissions: s.permissions,
+    }
+}
+
+fn permission(pending: &PendingPermission) -> PermissionView {
+    let PermissionRequested { nonce, deadline, request } = &pending.requested;
+    PermissionView {
+        nonce: nonce.clone(),
+        title: request.title.clone(),
+        kind: request.kind.clone(),
+        text: request.text.clone(),
+        truncated: request.truncated,
+        answers: answers(&request.options),
+        asked_at: pending.asked_at,
+        deadline: *deadline,
     }
 }
 

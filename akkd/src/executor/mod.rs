@@ -21,5 +21,5 @@ mod tests;
 
 pub use context::{AgentEnvironment, Context, PromptError, PromptSource, ReportError, ReportSink, Timings};
 pub use ledger::{LaunchLedger, LedgerError, LedgerFuture};
-pub use order::{RecoveredTurn, TurnOrder};
+pub use order::{PermissionAnswer, RecoveredTurn, TurnOrder};
 pub use supervisor::Executors;

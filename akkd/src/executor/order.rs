@@ -1,9 +1,11 @@
 //! What executors are told to do.
 
 use crate::config::AgentSpec;
+use akk_core::conversation::PendingPermission;
 use akk_proto::conversation::PermissionPolicy;
 use akk_proto::session::{NativeAttachment, Strategy};
-use akk_proto::{ConversationId, TurnId};
+use akk_proto::{ConversationId, LaunchId, TurnId};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,4 +56,17 @@ pub struct RecoveredTurn {
     pub order: TurnOrder,
     /// Whether cancel or close was asked for meanwhile.
     pub cancelling: bool,
+    /// Permission requests that its agent has no answer to, as far as that is known.
+    pub permissions: Vec<PendingPermission>,
+}
+
+/// What an agent is to be told about a permission request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PermissionAnswer {
+    /// The start that the request came from: any other process counts its requests anew.
+    pub launch_id: LaunchId,
+    /// The agent's id of the request.
+    pub request: Value,
+    /// The agent's name of the chosen option; none where nobody chose.
+    pub option: Option<String>,
 }

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::launch::folder::LaunchFolder;
 use super::launch::process::AgentProcess;
-use super::order::{RecoveredTurn, TurnOrder};
+use super::order::{PermissionAnswer, RecoveredTurn, TurnOrder};
 use super::seat::{Found, Order, Seat};
 use super::shared::Shared;
 use crate::platform::{self, ProcessIdentity};
@@ -58,6 +58,11 @@ impl Executors {
     /// known here ends as cancelled.
     pub fn cancel_turn(&self, conversation: ConversationId, turn: TurnId, grace: Duration) {
         self.registry.send(&conversation, Order::Cancel { turn, grace });
+    }
+
+    /// Tells an agent what became of its permission request. Nothing happens where the process that asked is gone.
+    pub fn answer_permission(&self, conversation: ConversationId, answer: PermissionAnswer) {
+        self.registry.send_if_open(&conversation, Order::Permission(answer));
     }
 
     /// Ends every agent process of a conversation, and what descends from it. A turn that is open ends with it.

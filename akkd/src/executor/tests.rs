@@ -29,7 +29,7 @@ fn normal() -> How {
 }
 
 fn recovered(order: TurnOrder) -> Vec<RecoveredTurn> {
-    vec![RecoveredTurn { order, cancelling: false }]
+    vec![RecoveredTurn { order, cancelling: false, permissions: Vec::new() }]
 }
 
 #[tokio::test]
@@ -63,6 +63,9 @@ fn name(report: &ExecutorReport) -> &'static str {
         ExecutorReport::SessionReady(_) => "session",
         ExecutorReport::PromptSent { .. } => "prompt",
         ExecutorReport::Activity { .. } => "activity",
+        ExecutorReport::PermissionAsked { .. } => "asked",
+        ExecutorReport::PermissionAnswered { .. } => "answered",
+        ExecutorReport::PermissionWithdrawn { .. } => "withdrawn",
         ExecutorReport::Readopted { .. } => "readopted",
         ExecutorReport::CancelStep { .. } => "cancel",
         ExecutorReport::Inactive { .. } => "inactive",
@@ -384,7 +387,7 @@ fn a_cancel_survives_akkd() {
     });
     house.live_and_die(async |executors| {
         let order = house.order(1, None, "");
-        executors.recover(vec![RecoveredTurn { order, cancelling: true }]).await;
+        executors.recover(vec![RecoveredTurn { order, cancelling: true, permissions: Vec::new() }]).await;
         assert_eq!(house.told.end_of(1).await.how, How::Cancelled);
         executors.shutdown(true).await;
     });

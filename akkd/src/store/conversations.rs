@@ -3,7 +3,7 @@
 use super::error::StoreError;
 use super::{AnsweredRequest, Store, commit, outbox};
 use akk_core::Conversation;
-use akk_proto::conversation::{ConversationSummary, Status};
+use akk_proto::conversation::{ConversationSummary, Need, Status};
 use akk_proto::{ConversationId, RequestId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -204,7 +204,7 @@ pub(super) fn put(
     json: &str,
 ) -> Result<(), StoreError> {
     let status = state.phase.status();
-    let deadline = state.idle_deadline().map(|at| at.0);
+    let deadline = state.deadline().map(|at| at.0);
     let settings = &state.settings;
     let ord: Option<i64> = tx
         .prepare_cached(
@@ -328,7 +328,10 @@ fn list(
     let sql = format!(
         "SELECT id, agent, status, request, label, workspace, created_at, updated_at, rounds, soft_limit, undelivered,
              iif(undelivered > 0, (SELECT count(*) FROM outbox o WHERE o.conversation = conversations.id
-                 AND o.state <> 'acknowledged' AND o.created_at < {overdue}), 0)
+                 AND o.state <> 'acknowledged' AND o.created_at < {overdue}), 0),
+             iif(open_turn = 1, (SELECT EXISTS (SELECT 1 FROM json_each(s.state, '$.open_turn.permissions') p
+                 WHERE p.value ->> '$.settled' IS NULL)
+                 FROM states s WHERE s.ord = conversations.ord AND json_valid(s.state)), 0)
          FROM conversations INDEXED BY {index}{} ORDER BY updated_at DESC, id DESC LIMIT ?",
         place(&conditions),
         overdue = outbox::overdue_before(now).0,
@@ -374,6 +377,7 @@ fn summary(row: &Row<'_>) -> Result<ConversationSummary, String> {
         soft_limit: get(row, 9)?,
         undelivered: get::<i64>(row, 10)?.max(0) as u64,
         overdue: get::<i64>(row, 11)?.max(0) as u64,
+        needs: get::<Option<bool>>(row, 12)?.unwrap_or(false).then_some(Need::Permission),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::conversation::Making;
 use crate::sessions::ContextLimits;
-use akk_proto::conversation::RecoveryPolicy;
+use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::limits::MAX_FORK_SUMMARY_BYTES;
 use akk_proto::session::{SessionView, Strategy, TakeoverParams};
@@ -50,6 +50,12 @@ impl Asked {
         {
             let hint = "Give the plan's id, or the process that it names (--confirm PID).";
             return Err(invalid("the confirmation does not say which process may be ended", hint));
+        }
+        if params.permissions == Some(PermissionPolicy::Ask)
+            && params.strategy.is_some_and(|strategy| strategy != Strategy::Fork)
+        {
+            let message = "nobody can be asked for the permissions of a session that goes on";
+            return Err(invalid(message, "Use all, reads or deny; only a fork has an agent that asks."));
         }
         if let Some(summary) = &params.fork_summary {
             check_summary(summary)?;

@@ -296,6 +296,8 @@ async fn a_start_learns_what_is_open_and_when_idle_conversations_end() {
         prompted: false,
         settled_by: None,
         process: None,
+        permissions: Vec::new(),
+        refused: None,
     };
     busy.state.open_turn = Some(turn);
     busy.becomes(Phase::WaitingForAgent, at(4)).await;

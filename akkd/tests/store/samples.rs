@@ -82,6 +82,7 @@ pub(crate) fn created(n: u32, request: &str) -> Created {
         idle_timeout_minutes: 10,
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
+        permission_minutes: None,
         orchestrator: Some("agent:main:main".into()),
         recipient: None,
         sink: SinkKind::Command,

@@ -1,6 +1,7 @@
 //! What an executor learned: the supervision table.
 
 use super::Draft;
+use super::permission::{self, settle_all};
 use super::report::{reported, take_in};
 use crate::apply::Refused;
 use crate::conversation::{OpenTurn, Phase};
@@ -12,6 +13,7 @@ use akk_proto::TurnId;
 use akk_proto::conversation::RecoveryPolicy;
 use akk_proto::event::{EventBody, Origin, PromptKind, SessionReached, TurnEnd, TurnOutcome};
 use akk_proto::message::MessageType;
+use akk_proto::permission::SettledBy;
 use serde_json::Value;
 
 pub(super) fn executor(draft: &mut Draft<'_>, report: &ExecutorReport, spare_session: &str) -> Result<(), Refused> {
@@ -30,18 +32,29 @@ pub(super) fn executor(draft: &mut Draft<'_>, report: &ExecutorReport, spare_ses
         {
             return Ok(());
         }
-        ExecutorReport::Launched { launch_id, transport, pid, command } => EventBody::ExecutorLaunch {
-            launch_id: launch_id.clone(),
-            transport: *transport,
-            pid: *pid,
-            command: command.clone(),
-        },
+        ExecutorReport::Launched { launch_id, transport, pid, command } => {
+            // What another process asked is asked no more.
+            settle_all(draft, SettledBy::AgentGone, |p| p.requested.request.launch_id != *launch_id)?;
+            EventBody::ExecutorLaunch {
+                launch_id: launch_id.clone(),
+                transport: *transport,
+                pid: *pid,
+                command: command.clone(),
+            }
+        }
         ExecutorReport::SessionReady(session) => EventBody::ExecutorSessionEnsure(session.clone()),
         ExecutorReport::PromptSent { turn_id, bytes } => {
             return draft.record(Some(turn_id.clone()), EventBody::PromptSent { bytes: *bytes });
         }
         ExecutorReport::Activity { turn_id, activity } => {
             return draft.record(Some(turn_id.clone()), EventBody::AgentActivity(activity.clone()));
+        }
+        ExecutorReport::PermissionAsked { turn_id, request } => return permission::asked(draft, turn_id, request),
+        ExecutorReport::PermissionWithdrawn { turn_id, launch_id, request } => {
+            return permission::withdrawn(draft, turn_id, launch_id, request);
+        }
+        ExecutorReport::PermissionAnswered { turn_id, launch_id, request } => {
+            return permission::answered(draft, turn_id, launch_id, request);
         }
         ExecutorReport::Readopted { launch_id, pid } => {
             EventBody::ExecutorReadopted { launch_id: launch_id.clone(), pid: *pid }
@@ -50,6 +63,7 @@ pub(super) fn executor(draft: &mut Draft<'_>, report: &ExecutorReport, spare_ses
             return draft.record(Some(turn_id.clone()), EventBody::ExecutorCancelRequested { step: *step });
         }
         ExecutorReport::Exited { launch_id, exit, reason } => {
+            settle_all(draft, SettledBy::AgentGone, |p| p.requested.request.launch_id == *launch_id)?;
             EventBody::ExecutorExit { launch_id: launch_id.clone(), exit: *exit, reason: reason.clone() }
         }
     };
@@ -58,6 +72,10 @@ pub(super) fn executor(draft: &mut Draft<'_>, report: &ExecutorReport, spare_ses
 
 fn inactive(draft: &mut Draft<'_>, minutes: u32) -> Result<(), Refused> {
     let Some(open) = draft.state.open_turn.clone() else { return Ok(()) };
+    // It is not the agent that lets others wait.
+    if draft.state.pending_permissions().next().is_some() {
+        return Ok(());
+    }
     match draft.state.phase {
         Phase::WaitingForAgent | Phase::Running => {
             let reason = format!("nothing was heard from the agent for {minutes} minutes");
@@ -82,6 +100,7 @@ fn inactive(draft: &mut Draft<'_>, minutes: u32) -> Result<(), Refused> {
 }
 
 fn turn_ended(draft: &mut Draft<'_>, ended: &Ended, spare_session: &str) -> Result<(), Refused> {
+    settle_all(draft, SettledBy::TurnEnd, |_| true)?;
     let Some(open) = draft.state.open_turn.clone() else { return Ok(()) };
     match draft.state.phase.clone() {
         Phase::Cancelling { close_reason } => end_cancelled(draft, &open, ended, close_reason)?,
@@ -167,9 +186,11 @@ fn end_unsettled(draft: &mut Draft<'_>, open: &OpenTurn, ended: &Ended, spare_se
             stall(draft, TurnOutcome::Failed, format!("the agent stopped before it was done: {stop_reason}"))
         }
         How::Cancelled => {
-            // Stopped for its silence: what was told then still holds.
-            let reason = match &draft.state.phase {
-                Phase::Stalled { reason } => reason.clone(),
+            let reason = match (&draft.state.phase, &open.refused) {
+                // Stopped for its silence: what was told then still holds.
+                (Phase::Stalled { reason }, _) => reason.clone(),
+                // As Codex does: it wants to hear what to do instead.
+                (_, Some(title)) => format!("the agent stopped its turn when it was refused a permission: {title}"),
                 _ => "the turn was stopped, not by a request to akkd".to_owned(),
             };
             stall(draft, TurnOutcome::Cancelled, reason)

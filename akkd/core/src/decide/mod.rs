@@ -5,6 +5,7 @@
 
 mod executor;
 mod orchestrator;
+mod permission;
 mod report;
 
 use crate::apply::{self, Refused};
@@ -17,6 +18,7 @@ use akk_proto::delivery::{DeliveryBody, ParkReason, SinkKind};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{Created, EventBody, Fingerprint, MessageRecorded, Origin, PromptKind, TurnStart};
 use akk_proto::message::{Actor, Message, MessageType};
+use akk_proto::permission::Permit;
 use akk_proto::session::{ForkOrigin, NativeAttachment};
 use akk_proto::{DeliveryId, MessageId, Timestamp, TurnId};
 use uuid::Uuid;
@@ -51,8 +53,15 @@ pub enum Input {
         /// Why.
         reason: String,
     },
-    /// Its idle deadline is due.
-    IdleTimeout,
+    /// A permission request is answered by a person.
+    Permit {
+        /// Which; none for the only one that waits.
+        nonce: Option<String>,
+        /// The answer.
+        answer: Permit,
+    },
+    /// Its deadline is due.
+    DeadlineDue,
     /// What an executor learned.
     Executor {
         /// What.
@@ -145,6 +154,8 @@ pub struct Said {
     pub turn_id: Option<TurnId>,
     /// The message waits behind the open turn.
     pub queued: bool,
+    /// The permission request that was answered.
+    pub nonce: Option<String>,
     /// The report was recorded before.
     pub duplicate: bool,
     /// The report's turn was over: recorded, status unchanged.
@@ -214,7 +225,11 @@ pub fn decide(state: &Conversation, input: &Input, given: &Given) -> Result<Deci
         Input::Recover { session } => orchestrator::recover(&mut draft, session)?,
         Input::Cancel => orchestrator::cancel(&mut draft)?,
         Input::Close { reason } => orchestrator::close(&mut draft, reason)?,
-        Input::IdleTimeout => orchestrator::idle_timeout(&mut draft)?,
+        Input::Permit { nonce, answer } => permission::permit(&mut draft, nonce.as_deref(), *answer)?,
+        Input::DeadlineDue => {
+            permission::run_out(&mut draft)?;
+            orchestrator::idle_timeout(&mut draft)?;
+        }
         Input::Executor { report, spare_session } => executor::executor(&mut draft, report, spare_session)?,
         Input::DeliveryAttempt { delivery_id, attempt, error } => {
             draft.record(

@@ -1,5 +1,6 @@
 //! What the orchestrator, or a deadline, asks for.
 
+use super::permission::settle_all;
 use super::{Draft, Send, check_body};
 use crate::apply::Refused;
 use crate::budget;
@@ -9,8 +10,9 @@ use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{EventBody, PromptKind};
 use akk_proto::limits::MAX_QUEUED_MESSAGES;
 use akk_proto::message::MessageType;
+use akk_proto::permission::SettledBy;
 
-fn wrong_status(status: Status, what: &str, hint: &str) -> Refused {
+pub(super) fn wrong_status(status: Status, what: &str, hint: &str) -> Refused {
     Failure::new(ErrorKind::WrongStatus, format!("the conversation is {status}: {what}"), hint)
         .with("status", status.as_str())
 }
@@ -48,8 +50,7 @@ pub(super) fn send(draft: &mut Draft<'_>, send: &Send) -> Result<(), Refused> {
     }
     if send.cancel_first && draft.state.open_turn.is_some() {
         draft.drop_queue("cancelled")?;
-        let turn = draft.open_turn_id();
-        draft.record(turn, EventBody::CancelRequested { close_reason: None })?;
+        ask_to_stop(draft, None)?;
     }
     if draft.state.queue.len() >= MAX_QUEUED_MESSAGES {
         return Err(Failure::new(
@@ -187,11 +188,17 @@ pub(super) fn cancel(draft: &mut Draft<'_>) -> Result<(), Refused> {
         return Ok(());
     }
     draft.drop_queue("cancelled")?;
-    match draft.open_turn_id() {
-        None => draft.said.nothing_to_cancel = true,
-        turn => draft.record(turn, EventBody::CancelRequested { close_reason: None })?,
+    if draft.state.open_turn.is_some() {
+        return ask_to_stop(draft, None);
     }
+    draft.said.nothing_to_cancel = true;
     Ok(())
+}
+
+/// The open turn is to be stopped, and nobody needs to answer its permission requests any more.
+fn ask_to_stop(draft: &mut Draft<'_>, close_reason: Option<String>) -> Result<(), Refused> {
+    draft.record(draft.open_turn_id(), EventBody::CancelRequested { close_reason })?;
+    settle_all(draft, SettledBy::Cancel, |_| true)
 }
 
 pub(super) fn close(draft: &mut Draft<'_>, reason: &str) -> Result<(), Refused> {
@@ -206,7 +213,7 @@ pub(super) fn close(draft: &mut Draft<'_>, reason: &str) -> Result<(), Refused> 
             draft.record(None, EventBody::ConversationClosed { reason: reason.to_owned(), cancelled: false })
         }
         Some(_) if matches!(draft.state.phase, Phase::Cancelling { close_reason: Some(_) }) => Ok(()),
-        turn => draft.record(turn, EventBody::CancelRequested { close_reason: Some(reason.to_owned()) }),
+        Some(_) => ask_to_stop(draft, Some(reason.to_owned())),
     }
 }
 

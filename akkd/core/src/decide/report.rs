@@ -1,5 +1,6 @@
 //! What an agent reports, on whatever way it came.
 
+use super::permission::settle_all;
 use super::{Draft, Report};
 use crate::apply::Refused;
 use crate::conversation::{Conversation, Phase};
@@ -9,6 +10,7 @@ use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{EventBody, Fingerprint, MessageRecorded, Origin};
 use akk_proto::limits::MAX_UNDELIVERED;
 use akk_proto::message::{Actor, Message, MessageType};
+use akk_proto::permission::SettledBy;
 use akk_proto::{MessageId, TurnId};
 
 /// The first report that this one repeats. The same id counts only with equal content, over the whole history that is
@@ -132,6 +134,7 @@ pub(super) fn take_in(
     draft.record_message(message, origin, fingerprint)?;
     if exceeds {
         draft.record(turn_id, EventBody::BudgetLevel { level: BudgetLevel::HardStop })?;
+        settle_all(draft, SettledBy::Cancel, |_| true)?;
         draft.drop_queue("the hard limit of rounds is used up")
     } else if kind == MessageType::Error {
         draft.drop_queue("the agent reported an error")

@@ -1,5 +1,6 @@
 //! Properties that hold on every path.
 
+use super::permissions::{launch, request};
 use crate::apply;
 use crate::conversation::{Conversation, Origin, Phase};
 use crate::decide::{self, Beginning, Input, Send, decide};
@@ -8,6 +9,7 @@ use crate::{Effect, Ended, Event, ExecutorReport, How};
 use akk_proto::TurnId;
 use akk_proto::event::{EventBody, SessionEnsured, SessionReached};
 use akk_proto::message::MessageType;
+use akk_proto::permission::Permit;
 use proptest::prelude::*;
 
 fn how() -> impl Strategy<Value = How> {
@@ -56,10 +58,14 @@ fn input() -> impl Strategy<Value = Input> {
         1 => Just(Input::Cancel),
         1 => Just(Input::Close { reason: "enough".into() }),
         1 => Just(Input::Recover { session: "fresh".into() }),
-        1 => Just(Input::IdleTimeout),
+        1 => Just(Input::DeadlineDue),
         6 => (1u32..9, ended()).prop_map(|(n, ended)| executor(ExecutorReport::TurnEnded { turn_id: TurnId::nth(n), ended: Box::new(ended) })),
         2 => (1u32..9).prop_map(|n| executor(ExecutorReport::PromptSent { turn_id: TurnId::nth(n), bytes: 1 })),
         1 => (1u32..9).prop_map(|n| executor(ExecutorReport::Inactive { turn_id: TurnId::nth(n), minutes: 60 })),
+        4 => (1u32..9, 0u32..4, 1u128..3).prop_map(|(n, id, launch)| executor(ExecutorReport::PermissionAsked { turn_id: TurnId::nth(n), request: request(id, launch) })),
+        3 => prop::sample::select(Permit::ALL.to_vec()).prop_map(|answer| Input::Permit { nonce: None, answer }),
+        2 => (1u32..9, 0u32..4, 1u128..3).prop_map(|(n, id, l)| executor(ExecutorReport::PermissionAnswered { turn_id: TurnId::nth(n), launch_id: launch(l), request: id.into() })),
+        1 => (1u128..3).prop_map(|l| executor(ExecutorReport::Exited { launch_id: launch(l), exit: None, reason: None })),
         2 => Just(executor(ExecutorReport::SessionReady(SessionEnsured { native_session_id: "n".into(), how: SessionReached::Created, model: None }))),
     ]
 }
@@ -119,6 +125,7 @@ fn step(run: &mut Run, n: u32, input: &Input) -> Result<Vec<Event>, TestCaseErro
     let sent = d.events.iter().any(|e| matches!(e.body, EventBody::MessageSent { .. }));
     prop_assert!(!sent || d.state.rounds_used <= d.state.settings.hard_limit, "a waiting message past the hard limit");
     prop_assert!(!d.state.phase.is_terminal() || d.state.queue.is_empty());
+    prop_assert!(!d.state.is_being_stopped() || d.state.pending_permissions().next().is_none(), "asks nobody any more");
     note_starts(run, &d.effects);
     run.state = d.state;
     run.events.extend(d.events.iter().cloned());
@@ -149,6 +156,18 @@ proptest! {
         unique.dedup();
         prop_assert_eq!(&unique, &run.starts);
         prop_assert_eq!(run.starts.len() as u32, run.state.turns);
+        // Every permission request is settled once, or waits.
+        let mut asked: Vec<&str> = run.events.iter().filter_map(|e| match &e.body {
+            EventBody::PermissionRequested(r) => Some(r.nonce.as_str()),
+            _ => None,
+        }).collect();
+        let mut settled: Vec<&str> = run.events.iter().filter_map(|e| match &e.body {
+            EventBody::PermissionSettled(s) => Some(s.nonce.as_str()),
+            _ => None,
+        }).chain(run.state.pending_permissions().map(|p| p.requested.nonce.as_str())).collect();
+        asked.sort_unstable();
+        settled.sort_unstable();
+        prop_assert_eq!(asked, settled);
         // What the first prompt carries is told once, and not forgotten before.
         let told = run.events.iter().filter(|e| matches!(e.body, EventBody::NativeSessionBootstrapped | EventBody::ForkSessionBootstrapped)).count();
         prop_assert!(told <= 1);

@@ -153,10 +153,10 @@ fn idle_time_closes_only_what_is_still_idle() {
     let mut c = created();
     c.idle_timeout_minutes = 1;
     let mut d = Drive::with(c);
-    d.idle().r#do(Input::IdleTimeout);
+    d.idle().r#do(Input::DeadlineDue);
     assert_eq!(d.status(), "idle", "not due yet");
     for _ in 0..70 {
-        d.r#do(Input::IdleTimeout);
+        d.r#do(Input::DeadlineDue);
     }
     assert!(matches!(&d.state.phase, Phase::Closed { reason, .. } if reason == "idle timeout after 1 minutes"));
 }

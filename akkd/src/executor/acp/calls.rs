@@ -1,12 +1,14 @@
 //! Asking an agent, and answering what it asks.
 
 use super::{permission, wire};
+use crate::executor::PermissionAnswer;
 use crate::executor::launch::running::Happening;
 use crate::executor::launch::stdin::Written;
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::stream::{RpcError, Seen};
-use akk_core::{Ended, How};
+use akk_core::{Ended, ExecutorReport, How};
+use akk_proto::conversation::PermissionPolicy;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -65,18 +67,40 @@ impl Seat {
     }
 
     /// Takes in what is not the answer that is waited for.
-    pub(super) async fn acp_take(&mut self, open: &OpenTurn, seen: Seen) {
+    pub(super) async fn acp_take(&mut self, open: &mut OpenTurn, seen: Seen) {
         match seen {
             Seen::Activity(activity) if open.begun.is_some() => self.tell(open, activity).await,
             Seen::Notice(text) => self.notice(open, &text).await,
             Seen::Request { id, method, params } if method == "session/request_permission" => {
-                let cancelling = open.cancel.is_some();
-                let decision = permission::decide(open.order.permissions, cancelling, &params);
+                // Whoever asks before it has the prompt, or while it is stopped, is not worth a person's time.
+                let may_ask = open.cancel.is_none() && open.begun.is_some();
+                let policy = open.order.permissions;
+                if policy == PermissionPolicy::Ask
+                    && may_ask
+                    && let Some(launch) = self.agent.as_ref().map(|a| a.launch_id.clone())
+                    && let Some(request) = permission::question(launch, &id, &params)
+                {
+                    open.waits_for_person(id);
+                    let turn_id = open.id().clone();
+                    let report = ExecutorReport::PermissionAsked { turn_id, request: Box::new(request) };
+                    self.report(report, true).await;
+                    return;
+                }
+                let decision = permission::decide(policy, open.cancel.is_some(), &params);
                 // Written before it is recorded: a successor that reads the request again answers it again.
                 self.write_through(wire::permission(&id, decision.option.as_deref())).await;
                 self.tell(open, decision.activity).await;
             }
-            Seen::Request { id, method, .. } => self.write_through(wire::not_served(&id, &method)).await,
+            Seen::Request { id, method, .. } => {
+                self.write_through(wire::not_served(&id, &method)).await;
+            }
+            Seen::Withdrawn { id } => {
+                let Some(launch_id) = self.agent.as_ref().map(|a| a.launch_id.clone()) else { return };
+                let turn_id = open.id().clone();
+                let report = ExecutorReport::PermissionWithdrawn { turn_id, launch_id, request: id };
+                // What it takes back else is answered already.
+                self.report(report, open.begun.is_some()).await;
+            }
             Seen::Activity(_)
             | Seen::Text
             | Seen::Thought
@@ -97,14 +121,24 @@ impl Seat {
         }
     }
 
-    async fn write_through(&self, line: Vec<u8>) {
-        let Some(stdin) = self.agent.as_ref().and_then(|a| a.stdin.as_ref()) else { return };
+    /// Tells the agent what became of its permission request. False where the process that asked is not there any
+    /// more, or does not read.
+    pub(in crate::executor) async fn tell_permission(&self, answer: &PermissionAnswer) -> bool {
+        if self.agent.as_ref().is_none_or(|agent| agent.launch_id != answer.launch_id) {
+            return false;
+        }
+        self.write_through(wire::permission(&answer.request, answer.option.as_deref())).await
+    }
+
+    /// Whether the line was written.
+    async fn write_through(&self, line: Vec<u8>) -> bool {
+        let Some(stdin) = self.agent.as_ref().and_then(|a| a.stdin.as_ref()) else { return false };
         let Some(written) = stdin.acknowledged_line(line) else {
             tracing::warn!(conversation = %self.conversation, "an agent that reads nothing gets no answer");
-            return;
+            return false;
         };
         // An agent that does not read must not stop the reading of what it writes.
-        let _ = timeout(ANSWER_WRITTEN, written).await;
+        matches!(timeout(ANSWER_WRITTEN, written).await, Ok(Ok(())))
     }
 
     /// The agent's input broke: it is dying, or it closed it.

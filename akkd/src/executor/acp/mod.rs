@@ -3,6 +3,8 @@
 mod calls;
 mod permission;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod turn;
 pub(super) mod verdict;
 mod wire;

@@ -1,12 +1,25 @@
 //! Answering an agent's requests for permission by the policy. Pure.
 
+use crate::executor::stream::CUT;
 use akk_core::redact;
+use akk_proto::LaunchId;
 use akk_proto::conversation::PermissionPolicy;
 use akk_proto::event::Activity;
+use akk_proto::permission::{PermissionOption, PermissionRequest};
 use serde_json::Value;
+use std::fmt::Write as _;
 
 /// Longest title in the record, in characters.
 const MAX_TITLE_CHARS: usize = 200;
+/// Longest kind, in characters.
+const MAX_KIND_CHARS: usize = 40;
+/// Longest text in the record, in characters.
+const MAX_TEXT_CHARS: usize = 32_000;
+/// Longest name of a request or an option that can be given back, in bytes of JSON: with them an answer fits into a
+/// pipe in one piece.
+const MAX_ID_BYTES: usize = 1000;
+/// Options that are offered to a person.
+const MAX_OPTIONS: usize = 32;
 /// Kinds of tools that only look.
 const READING: [&str; 4] = ["read", "search", "fetch", "think"];
 
@@ -27,7 +40,8 @@ pub(super) fn decide(policy: PermissionPolicy, cancelling: bool, params: &Value)
         PermissionPolicy::All => true,
         // What does not say that it only looks, may do anything.
         PermissionPolicy::Reads => text("kind").is_some_and(|kind| READING.contains(&kind)),
-        PermissionPolicy::Deny => false,
+        // A person cannot be asked about this one.
+        PermissionPolicy::Deny | PermissionPolicy::Ask => false,
     };
     let kinds = if allow { ["allow_once", "allow_always"] } else { ["reject_once", "reject_always"] };
     let options = params.get("options").and_then(Value::as_array);
@@ -46,6 +60,76 @@ pub(super) fn decide(policy: PermissionPolicy, cancelling: bool, params: &Value)
     let title = redact::preview(text("title").or(text("kind")).unwrap_or("(no title)"), MAX_TITLE_CHARS);
     let (option, kind) = chosen.unzip();
     Decision { option, activity: Activity::Permission { title, decision: decision.to_owned(), option: kind } }
+}
+
+/// What a person is asked. None where no answer could be given back: a name that is too long, no options.
+pub(super) fn question(launch_id: LaunchId, id: &Value, params: &Value) -> Option<PermissionRequest> {
+    let tool = params.get("toolCall").unwrap_or(&Value::Null);
+    let text = |key| tool.get(key).and_then(Value::as_str);
+    let fits = |id: &Value| serde_json::to_vec(id).is_ok_and(|json| json.len() <= MAX_ID_BYTES);
+    let options = params.get("options").and_then(Value::as_array).into_iter().flatten();
+    let options: Vec<PermissionOption> = options
+        .filter(|o| o.get("optionId").is_some_and(fits))
+        .filter_map(|o| {
+            let text = |key: &str| o.get(key).and_then(Value::as_str);
+            Some(PermissionOption {
+                id: text("optionId")?.to_owned(),
+                kind: redact::cut(text("kind")?, MAX_KIND_CHARS),
+                name: redact::preview(text("name").unwrap_or_default(), MAX_TITLE_CHARS),
+            })
+        })
+        .take(MAX_OPTIONS)
+        .collect();
+    if options.is_empty() || !fits(id) {
+        return None;
+    }
+    let kind = text("kind").map(|kind| redact::preview(kind, MAX_KIND_CHARS));
+    // codex-acp (1.13, 2.6) says here why it asks.
+    let why = params.pointer("/_meta/permission/description").and_then(Value::as_str);
+    let whole = redact::redact(&details(tool, kind.as_deref(), why));
+    let cut = whole.chars().nth(MAX_TEXT_CHARS).is_some();
+    Some(PermissionRequest {
+        launch_id,
+        id: id.clone(),
+        title: redact::preview(text("title").or(text("kind")).unwrap_or("(no title)"), MAX_TITLE_CHARS),
+        kind,
+        text: if cut { redact::cut(&whole, MAX_TEXT_CHARS) } else { whole },
+        truncated: cut || tool.get(CUT).is_some(),
+        options,
+    })
+}
+
+/// Everything that the agent says of a tool call, for a person to read.
+fn details(tool: &Value, kind: Option<&str>, why: Option<&str>) -> String {
+    let mut out = tool.get("title").and_then(Value::as_str).unwrap_or("(no title)").to_owned();
+    // A write to a String cannot fail.
+    let _ = write!(out, "\nkind: {}", kind.unwrap_or("not said"));
+    if let Some(why) = why.filter(|why| !why.trim().is_empty()) {
+        let _ = write!(out, "\nwhy: {why}");
+    }
+    let list = |key: &str| tool.get(key).and_then(Value::as_array).into_iter().flatten();
+    for location in list("locations").filter_map(|l| l.get("path").and_then(Value::as_str)) {
+        let _ = write!(out, "\nfile: {location}");
+    }
+    for part in list("content") {
+        let text = |key: &str| part.get(key).and_then(Value::as_str);
+        if text("type") == Some("diff") {
+            let _ = write!(out, "\nchange of {}:", text("path").unwrap_or("(no path)"));
+            for (key, sign) in [("oldText", '-'), ("newText", '+')] {
+                for line in text(key).into_iter().flat_map(str::lines) {
+                    let _ = write!(out, "\n{sign} {line}");
+                }
+            }
+        } else {
+            let said = part.get("content").and_then(|c| c.get("text")).and_then(Value::as_str);
+            let _ = write!(out, "\n{}", said.map_or_else(|| part.to_string(), str::to_owned));
+        }
+    }
+    if let Some(input) = tool.get("rawInput").filter(|input| !input.is_null()) {
+        let pretty = serde_json::to_string_pretty(input).unwrap_or_default();
+        let _ = write!(out, "\ninput: {pretty}");
+    }
+    out
 }
 
 #[cfg(test)]
@@ -87,6 +171,44 @@ mod tests {
             assert_eq!(answer(Reads, false, &request(kind)), refused);
         }
         assert_eq!(answer(All, true, &request("read")), said(None, "cancelled", None));
+    }
+
+    #[test]
+    fn a_person_reads_all_that_the_agent_says_without_secrets() {
+        let mut params = request("edit");
+        params["toolCall"]["locations"] = json!([{ "path": "/w/a.rs" }]);
+        params["toolCall"]["rawInput"] =
+            json!({ "command": ["sh", "-c", "make"], "api_key": "sk-abcdefghijklmnopqrstuvwx" });
+        params["toolCall"]["content"] = json!([
+            { "type": "diff", "path": "/w/a.rs", "oldText": "one", "newText": "two\nthree" },
+            { "type": "content", "content": { "type": "text", "text": "because" } },
+            { "type": "terminal", "terminalId": "t" },
+        ]);
+        params["_meta"] = json!({ "permission": { "version": 1, "description": "needs the network" } });
+        let launch = LaunchId::new(uuid::Uuid::nil());
+        let asked = question(launch.clone(), &json!(7), &params).unwrap();
+        for part in [
+            "kind: edit",
+            "file: /w/a.rs",
+            "change of /w/a.rs:\n- one\n+ two\n+ three",
+            "because",
+            "why: needs the network",
+            "terminalId",
+            "make",
+        ] {
+            assert!(asked.text.contains(part), "{part:?} is missing in {}", asked.text);
+        }
+        assert!(!asked.text.contains("abc123") && !asked.text.contains("sk-abcdef"), "{}", asked.text);
+        assert_eq!((asked.id, asked.options.len(), asked.truncated), (json!(7), 4, false));
+        assert_eq!((asked.options[2].id.as_str(), asked.options[2].kind.as_str()), ("3", "allow_once"));
+        params["toolCall"]["rawInput"] = json!("x".repeat(100_000));
+        let asked = question(launch.clone(), &json!(7), &params).unwrap();
+        assert!(asked.truncated && asked.text.chars().count() <= MAX_TEXT_CHARS);
+        // What cannot be given back is not asked.
+        assert_eq!(question(launch.clone(), &json!("x".repeat(2000)), &params), None);
+        params["options"] = json!([{ "optionId": "x".repeat(2000), "kind": "allow_once" }, { "optionId": "y" }, 7]);
+        assert_eq!(question(launch.clone(), &json!(7), &params), None);
+        assert_eq!(question(launch, &json!(7), &json!(null)), None);
     }
 
     #[test]

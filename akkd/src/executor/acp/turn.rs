@@ -225,7 +225,17 @@ impl Seat {
             open.begin_cancel(grace);
             self.acp_cancel(open).await?;
         }
+        for answer in std::mem::take(&mut open.owed) {
+            // Said twice where it had been passed on: the agent has forgotten the request then.
+            self.pass_on(open, &answer).await;
+        }
+        // What was seen already is a sign, too.
+        let arrived = self.agent.as_ref().is_some_and(|a| a.reader.stream.activity_seen());
         let settle = match open.fate() {
+            Some(PromptFate::Finishing) if arrived => {
+                self.prompt_arrived(open).await;
+                None
+            }
             Some(PromptFate::Finishing) if !cancelling => Some(Settling::Sign),
             _ => None,
         };

@@ -33,7 +33,8 @@ impl Commands {
         let permissions = match order.permissions {
             PermissionPolicy::All => "--approve-all",
             PermissionPolicy::Reads => "--approve-reads",
-            PermissionPolicy::Deny => "--deny-all",
+            // acpx asks nobody; a conversation over it never has this policy.
+            PermissionPolicy::Deny | PermissionPolicy::Ask => "--deny-all",
         };
         let mut agent_options = vec![permissions.to_owned(), format!("--ttl={OWNER_SECONDS}")];
         let agent = spec.acpx_agent.clone().unwrap_or_else(|| spec.kind.clone());

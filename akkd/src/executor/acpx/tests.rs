@@ -241,7 +241,7 @@ fn a_turn_goes_on_when_akkd_is_killed_and_started_again() {
     std::fs::write(house.path("go"), "").unwrap();
     house.live_and_die(async |executors: Executors| {
         let order = order(&house, 1, None, &played);
-        executors.recover(vec![RecoveredTurn { order, cancelling: false }]).await;
+        executors.recover(vec![RecoveredTurn { order, cancelling: false, permissions: Vec::new() }]).await;
         let end = house.told.end_of(1).await;
         assert_eq!((end.how, end.text.as_deref()), (normal(), Some("done here")));
         executors.shutdown(true).await;
@@ -266,7 +266,7 @@ fn a_client_that_died_while_akkd_was_away_is_looked_up_too() {
     }
     house.live_and_die(async |executors: Executors| {
         let order = order(&house, 1, None, &played);
-        executors.recover(vec![RecoveredTurn { order, cancelling: false }]).await;
+        executors.recover(vec![RecoveredTurn { order, cancelling: false, permissions: Vec::new() }]).await;
         let end = house.told.end_of(1).await;
         assert_eq!((end.how, end.text.as_deref()), (normal(), Some("start\nend")));
         executors.shutdown(true).await;

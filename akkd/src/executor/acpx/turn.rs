@@ -248,7 +248,12 @@ impl Seat {
             Seen::Response { id, outcome: Ok(session) } if id == "session/new" => {
                 self.acpx_fresh_session(open, &session).await;
             }
-            Seen::Text | Seen::Thought | Seen::Request { .. } | Seen::Response { .. } | Seen::Nothing => {}
+            Seen::Text
+            | Seen::Thought
+            | Seen::Request { .. }
+            | Seen::Withdrawn { .. }
+            | Seen::Response { .. }
+            | Seen::Nothing => {}
         }
         Ok(())
     }

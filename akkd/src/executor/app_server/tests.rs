@@ -58,7 +58,7 @@ impl Scene {
     }
 
     fn recovered(&self, turn: u32, cancelling: bool) -> Vec<RecoveredTurn> {
-        vec![RecoveredTurn { order: self.order(turn), cancelling }]
+        vec![RecoveredTurn { order: self.order(turn), cancelling, permissions: Vec::new() }]
     }
 
     fn activities(&self) -> Vec<Activity> {

@@ -308,7 +308,7 @@ fn over_a_restart(house: &House, play: &[(&str, &str)], between: impl Fn(), canc
     between();
     house.live_and_die(async |executors: Executors| {
         let order = order(house, Some(SESSION), play);
-        executors.recover(vec![RecoveredTurn { order, cancelling }]).await;
+        executors.recover(vec![RecoveredTurn { order, cancelling, permissions: Vec::new() }]).await;
         house.told.end_of(1).await;
         executors.shutdown(true).await;
     });
@@ -368,7 +368,7 @@ fn the_last_word_is_not_lost_when_akkd_dies_before_the_client_does() {
     }
     house.live_and_die(async |executors: Executors| {
         let order = order(&house, Some(SESSION), &played);
-        executors.recover(vec![RecoveredTurn { order, cancelling: false }]).await;
+        executors.recover(vec![RecoveredTurn { order, cancelling: false, permissions: Vec::new() }]).await;
         let end = house.told.end_of(1).await;
         assert_eq!((end.how, end.text.as_deref()), (normal(), Some("finished")));
         executors.shutdown(true).await;
@@ -399,7 +399,7 @@ fn a_prompt_that_was_recorded_and_never_handed_over_is_not_sent_by_itself() {
     house.ledger.die_after_finishing(false);
     house.live_and_die(async |executors: Executors| {
         let order = order(&house, Some(SESSION), &played);
-        executors.recover(vec![RecoveredTurn { order, cancelling: false }]).await;
+        executors.recover(vec![RecoveredTurn { order, cancelling: false, permissions: Vec::new() }]).await;
         assert!(matches!(house.told.end_of(1).await.how, How::Uncertain { .. }));
         executors.shutdown(true).await;
     });

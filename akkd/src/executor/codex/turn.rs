@@ -152,7 +152,12 @@ impl Seat {
                     self.codex_cancel(open).await?;
                 }
             }
-            Seen::Text | Seen::Thought | Seen::Request { .. } | Seen::Response { .. } | Seen::Nothing => {}
+            Seen::Text
+            | Seen::Thought
+            | Seen::Request { .. }
+            | Seen::Withdrawn { .. }
+            | Seen::Response { .. }
+            | Seen::Nothing => {}
         }
         Ok(())
     }

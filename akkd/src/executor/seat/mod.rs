@@ -8,10 +8,10 @@ pub(in crate::executor) mod turn;
 
 pub(in crate::executor) use recovery::Found;
 
-use super::TurnOrder;
 use super::launch::running::{Happening, Running};
 use super::shared::Shared;
 use super::supervisor::Registry;
+use super::{PermissionAnswer, TurnOrder};
 use crate::store::PromptFate;
 use akk_core::{Ended, ExecutorReport, How};
 use akk_proto::{ConversationId, TurnId};
@@ -33,6 +33,8 @@ pub(in crate::executor) enum Order {
     Cancel { turn: TurnId, grace: Duration },
     /// End every agent process.
     Release { reason: String },
+    /// Tell the agent what became of a permission request.
+    Permission(PermissionAnswer),
     /// A message counts as activity.
     Touch,
     /// akkd goes down. Idle agents are ended; open turns go on without akkd, unless `end_agents`.
@@ -107,6 +109,10 @@ impl Seat {
                 Some(Order::Recover(found)) => Box::pin(self.recover(*found)).await,
                 Some(Order::Cancel { turn, .. }) => self.cancel_unstarted(turn).await,
                 Some(Order::Release { reason }) => self.let_go(Some(reason)).await,
+                // The turn is over; the agent must not wait for ever all the same.
+                Some(Order::Permission(answer)) => {
+                    self.tell_permission(&answer).await;
+                }
                 Some(Order::Touch) | None => {}
                 Some(Order::Shutdown { .. }) => self.going_down = true,
             }

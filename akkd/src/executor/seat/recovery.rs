@@ -2,14 +2,14 @@
 
 use super::Seat;
 use super::turn::OpenTurn;
-use crate::executor::RecoveredTurn;
 use crate::executor::launch::facts::Reader;
 use crate::executor::launch::folder::LaunchFolder;
 use crate::executor::launch::process::AgentProcess;
 use crate::executor::launch::running::Running;
+use crate::executor::{PermissionAnswer, RecoveredTurn};
 use crate::platform::ProcessIdentity;
 use crate::store::{LaunchRow, PromptFate, PromptRow};
-use akk_core::{Ended, ExecutorReport, How};
+use akk_core::{Effect, Ended, ExecutorReport, How};
 use akk_proto::conversation::Transport;
 use serde_json::Value;
 
@@ -155,6 +155,14 @@ impl Seat {
         let (launch_id, pid, alive) =
             (agent.launch_id.clone(), agent.process.identity().pid, !agent.process.has_ended());
         open.begin(prompt, 0);
+        for pending in turn.permissions.iter().filter(|p| p.requested.request.launch_id == launch_id) {
+            match pending.answer() {
+                Some(Effect::AnswerPermission { launch_id, request, option }) => {
+                    open.owed.push(PermissionAnswer { launch_id, request, option });
+                }
+                _ => open.waits_for_person(pending.requested.request.id.clone()),
+            }
+        }
         if alive {
             self.report(ExecutorReport::Readopted { launch_id, pid }, false).await;
         }

@@ -4,7 +4,7 @@ use super::{Order, Seat};
 use crate::executor::launch::running::{Happening, Running};
 use crate::executor::launch::stdin::{PromptProgress, Written};
 use crate::executor::stream::Seen;
-use crate::executor::{ReportError, TurnOrder};
+use crate::executor::{PermissionAnswer, ReportError, TurnOrder};
 use crate::platform::Signal;
 use crate::store::{Checkpoint, PromptFate, PromptRow};
 use akk_core::{Ended, ExecutorReport, How, redact};
@@ -12,6 +12,7 @@ use akk_proto::TurnId;
 use akk_proto::conversation::Transport;
 use akk_proto::event::{Activity, CancelStep, Exit};
 use futures_util::future::Either;
+use serde_json::Value;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -33,6 +34,10 @@ pub(in crate::executor) struct OpenTurn {
     /// When a message counted as activity, or the turn began.
     touched: Instant,
     inactive_told: bool,
+    /// Permission requests that wait for a person, by the agent's ids of them.
+    asked: Vec<Value>,
+    /// Answers to permission requests that a former akkd may not have passed on.
+    pub(in crate::executor) owed: Vec<PermissionAnswer>,
 }
 
 /// A prompt that was begun.
@@ -100,7 +105,16 @@ impl Break {
 
 impl OpenTurn {
     pub(in crate::executor) fn new(order: TurnOrder) -> Self {
-        Self { order, begun: None, attempt: 1, cancel: None, touched: Instant::now(), inactive_told: false }
+        Self {
+            order,
+            begun: None,
+            attempt: 1,
+            cancel: None,
+            touched: Instant::now(),
+            inactive_told: false,
+            asked: Vec::new(),
+            owed: Vec::new(),
+        }
     }
 
     pub(in crate::executor) fn id(&self) -> &TurnId {
@@ -131,14 +145,21 @@ impl OpenTurn {
         self.cancel.as_mut()?.next.take()
     }
 
+    /// The agent waits for a person from here on: its silence says nothing.
+    pub(in crate::executor) fn waits_for_person(&mut self, request: Value) {
+        if !self.asked.contains(&request) {
+            self.asked.push(request);
+        }
+    }
+
     /// There was a sign of life that no process of akkd gave.
     pub(in crate::executor) fn touch(&mut self) {
         self.touched = Instant::now();
     }
 
     fn silent_at(&self, agent: Option<&Running>) -> Option<Instant> {
-        // Before the prompt other time limits hold.
-        if self.inactive_told || self.begun.is_none() {
+        // Before the prompt other time limits hold, and a person may take any time.
+        if self.inactive_told || self.begun.is_none() || !self.asked.is_empty() {
             return None;
         }
         let heard = agent.map_or(self.touched, |a| a.last_output.max(self.touched));
@@ -226,6 +247,7 @@ impl Seat {
                 }
             }
             Order::Cancel { turn, .. } => self.cancel_unstarted(turn).await,
+            Order::Permission(answer) => self.pass_on(open, &answer).await,
             Order::Release { reason } => {
                 tracing::info!(conversation = %self.conversation, reason, "an open turn is ended with its agent");
                 let mut ended = Ended::bare(How::Cancelled);
@@ -244,6 +266,21 @@ impl Seat {
             }
         }
         Ok(false)
+    }
+
+    /// Tells the agent what became of its permission request, and that it was told.
+    pub(in crate::executor) async fn pass_on(&mut self, open: &mut OpenTurn, answer: &PermissionAnswer) {
+        if !self.tell_permission(answer).await {
+            return;
+        }
+        open.asked.retain(|request| *request != answer.request);
+        open.touch();
+        let report = ExecutorReport::PermissionAnswered {
+            turn_id: open.id().clone(),
+            launch_id: answer.launch_id.clone(),
+            request: answer.request.clone(),
+        };
+        self.report(report, false).await;
     }
 
     /// Records that the transport asked the agent to stop.

@@ -17,5 +17,5 @@ mod wire;
 mod tests;
 
 pub use codex_exec::{CODEX_THREAD, CODEX_TURN};
-pub use reader::{ACPX_RECORD, MAX_LINE_BYTES, RpcError, Seen, Source, StreamReader};
+pub use reader::{ACPX_RECORD, CUT, MAX_LINE_BYTES, RpcError, Seen, Source, StreamReader};
 pub use refusal::{Refusal, refusal_in_error, refusal_in_text};

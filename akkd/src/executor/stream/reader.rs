@@ -26,6 +26,8 @@ const MAX_NOTICES: u32 = 20;
 const MAX_NOTICE_CHARS: usize = 400;
 /// Longest id of a request, in characters; a longer one is cut and will match nothing.
 pub(super) const MAX_ID_CHARS: usize = 200;
+/// A member of a tool call whose details were too much to be kept.
+pub const CUT: &str = "akkCut";
 /// Options of a request for permission that are looked at.
 pub(super) const MAX_OPTIONS: usize = 32;
 /// How much of an oversized line is looked at.
@@ -71,8 +73,13 @@ pub enum Seen {
         /// The method.
         method: String,
         /// Its parameters; null when there are none. Of more than 512 KiB, only what an answer to
-        /// `session/request_permission` needs.
+        /// `session/request_permission` needs, with [`CUT`] in its tool call.
         params: Value,
+    },
+    /// The agent takes a request back. Only from source `Agent`.
+    Withdrawn {
+        /// The request's id.
+        id: Value,
     },
     /// acpx hands the prompt to the agent, or `codex exec` began the turn with it.
     PromptSent,
@@ -260,6 +267,7 @@ impl StreamReader {
         let method = wire::text(line.method);
         match (method, line.id) {
             (Some(m), None) if m == "session/update" => self.update(line.params),
+            (Some(m), None) if m == "$/cancel_request" && self.source == Source::Agent => withdrawn(line.params),
             (Some(_), None) => vec![],
             (Some(m), Some(id)) => self.request(&m, id, line.params),
             (None, id) => match (line.error, line.result, id) {
@@ -474,6 +482,13 @@ fn whole_or_answer(result: Option<&RawValue>) -> Value {
     json!({ "stopReason": word(a.stop_reason, MAX_ID_CHARS), "sessionId": word(a.session_id, MAX_ID_CHARS) })
 }
 
+/// The request that is taken back.
+fn withdrawn(params: Option<&RawValue>) -> Vec<Seen> {
+    let told: Option<wire::CancelRequest<'_>> = wire::parse(params);
+    let id = told.and_then(|t| wire::parse(t.request_id));
+    id.map(|id| Seen::Withdrawn { id }).into_iter().collect()
+}
+
 /// Parameters of a request; of huge ones what an answer to a request for permission needs.
 fn whole_or_needed(params: Option<&RawValue>) -> Value {
     let Some(raw) = params else { return Value::Null };
@@ -495,6 +510,7 @@ fn whole_or_needed(params: Option<&RawValue>) -> Value {
             "toolCallId": word(t.tool_call_id, MAX_ID_CHARS),
             "title": word(t.title, 4000),
             "kind": word(t.kind, MAX_ID_CHARS),
+            CUT: true,
         })),
     })
 }

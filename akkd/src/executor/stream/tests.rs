@@ -245,6 +245,15 @@ fn a_tool_call_is_shown_when_it_changes_and_never_with_its_secrets() {
 }
 
 #[test]
+fn a_request_that_the_agent_takes_back_is_told() {
+    let line = br#"{"jsonrpc":"2.0","method":"$/cancel_request","params":{"requestId":7}}"#;
+    assert_eq!(StreamReader::new(Source::Agent).feed(line), [Seen::Withdrawn { id: json!(7) }]);
+    assert_eq!(StreamReader::new(Source::Acpx).feed(line), [Seen::Nothing]);
+    let empty = br#"{"jsonrpc":"2.0","method":"$/cancel_request"}"#;
+    assert_eq!(StreamReader::new(Source::Agent).feed(empty), [Seen::Nothing]);
+}
+
+#[test]
 fn a_request_of_the_agent_is_given_to_its_owner_also_when_it_is_huge() {
     let ask = |size: usize| {
         json!({"jsonrpc": "2.0", "id": 0, "method": "session/request_permission", "params": {"sessionId": "s",

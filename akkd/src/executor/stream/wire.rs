@@ -132,6 +132,14 @@ pub(super) struct PermissionOption<'a> {
     pub(super) kind: Option<&'a RawValue>,
 }
 
+/// Parameters of `$/cancel_request`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CancelRequest<'a> {
+    #[serde(borrow)]
+    pub(super) request_id: Option<&'a RawValue>,
+}
+
 /// The client's answer to a request for permission.
 #[derive(Deserialize)]
 pub(super) struct PermissionAnswer<'a> {

@@ -3,6 +3,7 @@
 mod change;
 mod delegate;
 mod deliveries;
+mod permit;
 mod read;
 mod sessions;
 mod subscribe;
@@ -24,8 +25,9 @@ use akk_proto::api::{
     CallbackServer, CancelAnswer, CloseParams, ControlServer, ConversationParams, DaemonInfo, DelegateAnswer,
     DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryFailedParams, DeliveryHandedParams, DeliveryListAnswer,
     DeliveryListParams, DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer,
-    HistoryAnswer, HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams,
-    SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams, WaitAnswer, WaitParams,
+    HistoryAnswer, HistoryParams, ListAnswer, ListParams, PermitAnswer, PermitParams, ReportAnswer, ReportParams,
+    ResultAnswer, ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams,
+    WaitAnswer, WaitParams,
 };
 use akk_proto::conversation::ConversationView;
 use akk_proto::error::{ErrorKind, Failure};
@@ -154,6 +156,10 @@ impl ControlServer for Control {
 
     async fn cancel(&self, params: ConversationParams) -> RpcResult<CancelAnswer> {
         wire(self.stop_turn(params).await)
+    }
+
+    async fn permit(&self, extensions: &Extensions, params: PermitParams) -> RpcResult<PermitAnswer> {
+        wire(Self::permit(self, params, extensions.get::<Peer>().copied()).await)
     }
 
     async fn close(&self, params: CloseParams) -> RpcResult<CancelAnswer> {

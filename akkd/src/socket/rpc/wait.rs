@@ -206,7 +206,8 @@ fn is_news(body: &EventBody) -> bool {
         EventBody::Message(m) => {
             !m.message.from.is_orchestrator() && (m.message.kind.settles_turn() || m.message.requires_response)
         }
-        EventBody::ConversationStalled { .. }
+        EventBody::PermissionRequested(_)
+        | EventBody::ConversationStalled { .. }
         | EventBody::ConversationNeedsRecovery { .. }
         | EventBody::ConversationNeedsModelSelection { .. }
         | EventBody::ConversationClosed { .. } => true,
