@@ -16,6 +16,7 @@ mod error;
 mod fake;
 mod output;
 mod peer;
+mod report;
 mod service;
 mod start;
 

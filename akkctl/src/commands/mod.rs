@@ -8,6 +8,7 @@ mod deliveries;
 mod demo;
 mod follow;
 mod input;
+mod report_server;
 mod sessions;
 mod takeover;
 mod wait;
@@ -78,6 +79,7 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::Deliveries(args) => deliveries::run(args, &context),
         Command::Daemon { command } => daemon::run(command, &context),
         Command::Callback(args) => callback::run(args, &context),
+        Command::ReportServer(args) => report_server::run(args),
         Command::Demo => demo::run(context.view),
         Command::Completions { shell } => {
             let mut script = Vec::new();

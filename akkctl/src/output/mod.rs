@@ -27,7 +27,7 @@ pub(crate) use deliveries::{deliveries, delivery};
 pub(crate) use history::{event_line, progress_line, trace};
 pub(crate) use list::list;
 pub(crate) use log::log_line;
-pub(crate) use report::{cancelled, delegated, deleted, error, reported, result, sent, waited};
+pub(crate) use report::{cancelled, delegated, deleted, error, left, reported, result, sent, waited};
 pub(crate) use search::search;
 pub(crate) use session_watch::session_item;
 pub(crate) use sessions::{active_sessions, capabilities, sessions};
