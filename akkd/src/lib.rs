@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod conversation;
 pub mod delivery;
+pub mod doctor;
 pub mod effects;
 pub mod executor;
 pub mod lifecycle;

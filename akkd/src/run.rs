@@ -4,7 +4,7 @@ use crate::callback::Intake;
 use crate::clock::Clock;
 use crate::config::{ConfigSource, agent_environment};
 use crate::conversation::{Conversations, IdleTimers};
-use crate::delivery::Runner;
+use crate::delivery::{Deliveries, Plugins, Runner};
 use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
 use crate::lifecycle::{self, Activation, Listeners, Lock, LockError, Signals, Socket};
@@ -100,13 +100,14 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     }
     // Before a socket answers: a client must not see a status that start-up is about to correct.
     effects.recover().await.map_err(Failure::from)?;
-    let runner = Runner {
+    let deliveries = Deliveries {
         store: store.clone(),
         conversations: conversations.clone(),
-        config: config.clone(),
+        plugins: Plugins::new(clock.clone()),
         clock: clock.clone(),
     };
-    let deliveries = tokio::spawn(runner.run(quit.clone()));
+    let runner = Runner { deliveries: deliveries.clone(), config: config.clone() };
+    let running = tokio::spawn(runner.run(quit.clone()));
     tokio::spawn(delete_old(store.clone(), conversations.clone(), config.clone(), clock.clone(), quit.clone()));
 
     let outside = Outside {
@@ -119,6 +120,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         conversations: conversations.clone(),
         sessions,
         takeovers,
+        deliveries,
         config: config.clone(),
         clock: clock.clone(),
         paths: paths.clone(),
@@ -160,7 +162,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         executors.shutdown(asked == StopAsked::EndAgents).await;
         quit.cancel();
         // It needs the store to note what arrived, and ends by itself.
-        let _ = deliveries.await;
+        let _ = running.await;
     };
     // A second signal gives up what still waits; everything that was answered is durable already.
     let _ = hurry.run_until_cancelled(wind_up).await;

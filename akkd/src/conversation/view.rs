@@ -1,5 +1,6 @@
 //! A conversation as clients see it.
 
+use crate::store::Waiting;
 use akk_core::Conversation;
 use akk_core::conversation::{Origin, Phase};
 use akk_proto::conversation::{
@@ -15,15 +16,6 @@ pub fn need(state: &Conversation) -> Option<Need> {
         Phase::WaitingForOpenclaw { blocked: true } => Some(Need::Blocked),
         phase => phase.status().need(),
     }
-}
-
-/// Deliveries of a conversation that were not acknowledged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// All.
-    pub undelivered: u64,
-    /// Those for more than ten minutes.
-    pub overdue: u64,
 }
 
 /// The view of a conversation.

@@ -1,8 +1,13 @@
 //! The `command` sink: an argv from the configuration gets the delivery as JSON on stdin; exit 0 acknowledges.
 
+use super::sink::{Outcome, Sink};
+use crate::clock::Clock;
+use crate::config::ConfigSource;
+use crate::store::{DueDelivery, Lease, Leased};
 use akk_core::redact;
-use akk_proto::delivery::DeliveryBody;
+use akk_proto::delivery::{DeliveryBody, FailureReason, SinkKind};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -13,12 +18,55 @@ const MAX_STDERR: u64 = 4096;
 /// How long the rest of stderr of a command that failed is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// A lease outlives the longest attempt by this much; after a crash the row is due again then.
+const LEASE_SLACK: Duration = Duration::from_secs(30);
+
+/// The sink.
+pub(super) struct CommandSink {
+    pub(super) config: Arc<ConfigSource>,
+    pub(super) clock: Clock,
+}
+
+/// What is run, as it is configured now.
+pub(super) struct Place {
+    argv: Option<Vec<String>>,
+    timeout: Duration,
+}
+
+impl Sink for CommandSink {
+    type Place = Place;
+
+    fn kind(&self) -> SinkKind {
+        SinkKind::Command
+    }
+
+    async fn ready(&self, _row: &DueDelivery) -> Option<Place> {
+        let config = self.config.current();
+        Some(Place { argv: config.sink_command.clone(), timeout: config.sink_timeout })
+    }
+
+    fn lease(&self, place: &Place) -> Lease {
+        Lease::Until(self.clock.wall().plus_millis((place.timeout + LEASE_SLACK).as_millis() as i64))
+    }
+
+    async fn deliver(&self, place: Place, leased: Leased) -> Outcome {
+        let result = match &place.argv {
+            Some(argv) => deliver(argv, &leased.body, place.timeout).await,
+            None => Err("the configuration has no [delivery] command any more".to_owned()),
+        };
+        match result {
+            Ok(()) => Outcome::Told,
+            Err(error) => Outcome::Failed { reason: FailureReason::Refused, error },
+        }
+    }
+}
+
 /// Runs `argv` with `body` as one line of JSON on stdin.
 ///
 /// # Errors
 /// A sentence, redacted: it cannot be started, it took longer than `timeout` and was ended, or it exited with an
 /// error (with the end of what it wrote to stderr).
-pub(super) async fn deliver(argv: &[String], body: &DeliveryBody, timeout: Duration) -> Result<(), String> {
+async fn deliver(argv: &[String], body: &DeliveryBody, timeout: Duration) -> Result<(), String> {
     let [program, args @ ..] = argv else {
         return Err("the delivery command is empty".to_owned());
     };
@@ -106,6 +154,7 @@ mod tests {
             needs_answer: false,
             agent: "codex".into(),
             orchestrator: None,
+            recipient: None,
             title: "t".into(),
             round: 1,
             ts: Timestamp(0),

@@ -1,7 +1,7 @@
 //! Conversations as rows: loading one, finding one by what a person types, listing, counting.
 
 use super::error::StoreError;
-use super::{AnsweredRequest, Store, commit};
+use super::{AnsweredRequest, Store, commit, outbox};
 use akk_core::Conversation;
 use akk_proto::conversation::{ConversationSummary, Status};
 use akk_proto::{ConversationId, RequestId, Timestamp};
@@ -115,13 +115,19 @@ impl Store {
     }
 
     /// A page of conversations, newest activity first; `after` is what the former page's `next` said. A conversation
-    /// that becomes active while a client pages moves to the front and is not shown twice.
+    /// that becomes active while a client pages moves to the front and is not shown twice. `now` says what is overdue.
     ///
     /// # Errors
     /// [`StoreError::BadPageMark`].
-    pub async fn list(&self, filter: ListFilter, limit: u32, after: Option<&str>) -> Result<ListPage, StoreError> {
+    pub async fn list(
+        &self,
+        filter: ListFilter,
+        limit: u32,
+        after: Option<&str>,
+        now: Timestamp,
+    ) -> Result<ListPage, StoreError> {
         let after = after.map(PageMark::parse).transpose()?;
-        self.read(move |conn| list(conn, &filter, limit.max(1) as usize, after)).await
+        self.read(move |conn| list(conn, &filter, limit.max(1) as usize, after, now)).await
     }
 
     /// When idle conversations are to be closed, by wall time, soonest first.
@@ -276,7 +282,13 @@ impl PageMark {
     }
 }
 
-fn list(conn: &Connection, filter: &ListFilter, limit: usize, after: Option<PageMark>) -> Result<ListPage, StoreError> {
+fn list(
+    conn: &Connection,
+    filter: &ListFilter,
+    limit: usize,
+    after: Option<PageMark>,
+    now: Timestamp,
+) -> Result<ListPage, StoreError> {
     let mut conditions: Vec<&str> = Vec::new();
     let mut values: Vec<Value> = Vec::new();
     match filter.status {
@@ -314,9 +326,12 @@ fn list(conn: &Connection, filter: &ListFilter, limit: usize, after: Option<Page
     }
     values.push(limit_of(limit + 1));
     let sql = format!(
-        "SELECT id, agent, status, request, label, workspace, created_at, updated_at, rounds, soft_limit, undelivered
+        "SELECT id, agent, status, request, label, workspace, created_at, updated_at, rounds, soft_limit, undelivered,
+             iif(undelivered > 0, (SELECT count(*) FROM outbox o WHERE o.conversation = conversations.id
+                 AND o.state <> 'acknowledged' AND o.created_at < {overdue}), 0)
          FROM conversations INDEXED BY {index}{} ORDER BY updated_at DESC, id DESC LIMIT ?",
-        place(&conditions)
+        place(&conditions),
+        overdue = outbox::overdue_before(now).0,
     );
     let mut page = ListPage { conversations: Vec::new(), total: total as u64, next: None };
     let mut last = None;
@@ -358,6 +373,7 @@ fn summary(row: &Row<'_>) -> Result<ConversationSummary, String> {
         response_rounds_used: get(row, 8)?,
         soft_limit: get(row, 9)?,
         undelivered: get::<i64>(row, 10)?.max(0) as u64,
+        overdue: get::<i64>(row, 11)?.max(0) as u64,
     })
 }
 

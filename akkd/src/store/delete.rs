@@ -11,7 +11,8 @@ impl Store {
     /// deleted. Repeat-safe calls that it answered are forgotten with it.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::StillOpen`].
+    /// [`StoreError::NotFound`], [`StoreError::StillOpen`], and [`StoreError::Undelivered`]: what the orchestrator was not
+    /// told is not lost without a word.
     pub async fn delete(&self, id: &ConversationId) -> Result<(), StoreError> {
         let id = id.clone();
         self.write(move |tx, group| {
@@ -33,6 +34,12 @@ fn delete(tx: &Connection, id: &ConversationId) -> Result<(), StoreError> {
         Some((_, true)) => return Err(StoreError::StillOpen { conversation_id: id.clone() }),
         Some((ord, false)) => ord,
     };
+    let count: i64 = tx
+        .prepare_cached("SELECT count(*) FROM outbox WHERE conversation = ?1 AND state <> 'acknowledged'")?
+        .query_row([id.as_str()], |row| row.get(0))?;
+    if count > 0 {
+        return Err(StoreError::Undelivered { conversation_id: id.clone(), count: count as u64 });
+    }
     note_deleted_cursors(tx, id)?;
     for sql in [
         "DELETE FROM messages_words WHERE rowid IN

@@ -51,6 +51,14 @@ pub enum StoreError {
         /// Which.
         conversation_id: ConversationId,
     },
+    /// The conversation was to be deleted, and the orchestrator has not been told everything.
+    #[error("{count} of the reports of {conversation_id} have not been told")]
+    Undelivered {
+        /// Which.
+        conversation_id: ConversationId,
+        /// How many.
+        count: u64,
+    },
     /// The mark of a page is none that the store made.
     #[error("{token:?} is not the mark of a page")]
     BadPageMark {
@@ -187,6 +195,10 @@ impl From<StoreError> for Failure {
             StoreError::NotFound { .. } => (ErrorKind::NotFound, "See `akkctl list --all` for what there is"),
             StoreError::Ambiguous { .. } => (ErrorKind::AmbiguousId, "Give more of the id"),
             StoreError::StillOpen { .. } => (ErrorKind::WrongStatus, "Close it first: `akkctl close ID`"),
+            StoreError::Undelivered { .. } => (
+                ErrorKind::WrongStatus,
+                "See `akkctl deliveries`: wait until they are told, or say with `akkctl deliveries ack ID` that one need not be",
+            ),
             StoreError::BadPageMark { .. } => {
                 (ErrorKind::InvalidParams, "Give `after` exactly as the former page's `next` said")
             }

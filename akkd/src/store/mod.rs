@@ -26,12 +26,12 @@ pub use conversations::{Counts, ListFilter, ListPage};
 pub use error::StoreError;
 pub use history::{EventFilter, EventPage, Past};
 pub use launches::TicketHashes;
-pub use outbox::DueDelivery;
+pub use outbox::{DeliveryRow, DueDelivery, Lease, Leased, OVERDUE, OverdueRow, Waiting};
 pub use plans::{PlanRow, PlanUse};
 pub use schema::SCHEMA_VERSION;
 
 use akk_core::{Conversation, Event};
-use akk_proto::delivery::DeliveryBody;
+use akk_proto::delivery::{DeliveryBody, SinkKind};
 use akk_proto::event::EventRecord;
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
 use std::path::{Path, PathBuf};
@@ -190,7 +190,7 @@ pub struct Commit {
     /// The state after them.
     pub state: Conversation,
     /// Outbox rows: sink and body.
-    pub deliveries: Vec<(String, DeliveryBody)>,
+    pub deliveries: Vec<(SinkKind, DeliveryBody)>,
     /// Whether every ticket of the conversation is revoked.
     pub revoke_tickets: bool,
     /// How far an agent's output has been read when these events followed from it.

@@ -11,7 +11,7 @@
 //! every number that is missing was deleted, and `deleted_cursors` says so in runs.
 
 /// The version of the schema that this akkd reads and writes: SQLite's `user_version`.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Marks a database as akkd's: SQLite's `application_id`, "AKKD" in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x414b_4b44;
@@ -173,4 +173,16 @@ CREATE TABLE plans (
 CREATE INDEX plans_by_session ON plans (session, pid);
 CREATE INDEX plans_by_expiry ON plans (expires_at);
 CREATE INDEX plans_by_use ON plans (used_by) WHERE used_by IS NOT NULL;
+";
+
+/// Schema 3: what the outbox knows of OpenClaw. Rows from before belong to the `command` sink.
+pub(super) const PLUGIN: &str = "
+ALTER TABLE outbox ADD COLUMN orchestrator TEXT;
+ALTER TABLE outbox ADD COLUMN gateway TEXT;
+ALTER TABLE outbox ADD COLUMN handed TEXT;
+ALTER TABLE outbox ADD COLUMN reason TEXT;
+ALTER TABLE outbox ADD COLUMN by_person INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN overdue_told INTEGER NOT NULL DEFAULT 0;
+UPDATE outbox SET orchestrator = body ->> '$.orchestrator' WHERE json_valid(body);
+CREATE INDEX outbox_waiting ON outbox (created_at) WHERE state <> 'acknowledged';
 ";

@@ -3,7 +3,6 @@
 use super::Store;
 use super::conversations::parse;
 use super::error::StoreError;
-use super::writer::Group;
 use akk_core::Conversation;
 use akk_proto::ConversationId;
 use rusqlite::OptionalExtension;
@@ -49,17 +48,6 @@ impl Store {
             )?;
             let id = found.query_row([session], |row| super::text(row, 0)).optional()?;
             id.map(|id| ConversationId::parse(id).map_err(|e| StoreError::Defect { detail: e.to_string() })).transpose()
-        })
-        .await
-    }
-
-    /// After a start of akkd: what the former one had begun to deliver is not under way any more, and whether it
-    /// arrived is not known. Such rows are due now, with `lease_ran_out`.
-    pub async fn outbox_release_leases(&self) -> Result<(), StoreError> {
-        self.write(|tx, group: &mut Group| {
-            let released = tx.execute("UPDATE outbox SET lease_until = 0 WHERE state = 'leased'", [])?;
-            group.outbox |= released > 0;
-            Ok(())
         })
         .await
     }

@@ -73,8 +73,8 @@ fn resume(look: &Look, asked: &Asked, strategy: Strategy) -> Option<ResumeView> 
 
 impl Takeovers {
     pub(super) async fn view(&self, state: &Conversation) -> Result<ConversationView, Failure> {
-        let undelivered = self.store.undelivered(&state.settings.conversation_id, true).await?;
-        Ok(view(state, undelivered))
+        let waiting = self.store.waiting(&state.settings.conversation_id, self.clock.wall()).await?;
+        Ok(view(state, waiting))
     }
 
     /// The answer to a call that was answered before. The session is shown as it was then: nothing is looked at.

@@ -5,8 +5,7 @@ use crate::conversation::{Answer, check_name, session_name};
 use akk_core::decide::{Input, Send};
 use akk_proto::ConversationId;
 use akk_proto::api::{
-    CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DeleteAnswer, DeliveryAnswer, DeliveryParams,
-    SendAnswer, SendParams, SendState,
+    CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DeleteAnswer, SendAnswer, SendParams, SendState,
 };
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::version::{PROTOCOL, VERSION};
@@ -116,20 +115,6 @@ impl Control {
         Ok(DeleteAnswer { conversation_id: id })
     }
 
-    pub(super) async fn deliver_again(&self, params: DeliveryParams) -> Result<DeliveryAnswer, Failure> {
-        self.store.outbox_retry(&params.delivery_id, self.clock.wall()).await?;
-        self.delivery(&params).await
-    }
-
-    pub(super) async fn delivered(&self, params: DeliveryParams) -> Result<DeliveryAnswer, Failure> {
-        self.store.outbox_done(&params.delivery_id).await?;
-        self.delivery(&params).await
-    }
-
-    async fn delivery(&self, params: &DeliveryParams) -> Result<DeliveryAnswer, Failure> {
-        Ok(DeliveryAnswer { delivery: self.store.delivery(&params.delivery_id, self.clock.wall()).await? })
-    }
-
     pub(super) async fn info(&self) -> Result<DaemonInfo, Failure> {
         let counts = self.store.counts().await?;
         if *self.stop.borrow() != StopAsked::No {
@@ -149,6 +134,7 @@ impl Control {
             open_turns: counts.open_turns,
             agents: (self.agents)(),
             undelivered: counts.undelivered,
+            overdue: self.store.overdue(self.clock.wall()).await?,
         })
     }
 }

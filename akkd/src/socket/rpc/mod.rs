@@ -2,6 +2,7 @@
 
 mod change;
 mod delegate;
+mod deliveries;
 mod read;
 mod sessions;
 mod subscribe;
@@ -12,6 +13,8 @@ use crate::callback::Intake;
 use crate::clock::Clock;
 use crate::config::ConfigSource;
 use crate::conversation::{Conversations, Request, view};
+use crate::delivery::Deliveries;
+use crate::doctor;
 use crate::sessions::Sessions;
 use crate::socket::peer::Peer;
 use crate::store::{Store, StoreError};
@@ -19,10 +22,10 @@ use crate::takeover::Takeovers;
 use akk_core::Conversation;
 use akk_proto::api::{
     CallbackServer, CancelAnswer, CloseParams, ControlServer, ConversationParams, DaemonInfo, DelegateAnswer,
-    DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryListAnswer, DeliveryListParams, DeliveryParams, Empty,
-    GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer,
-    ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams, WaitAnswer,
-    WaitParams,
+    DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryFailedParams, DeliveryHandedParams, DeliveryListAnswer,
+    DeliveryListParams, DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer,
+    HistoryAnswer, HistoryParams, ListAnswer, ListParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams,
+    SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams, WaitAnswer, WaitParams,
 };
 use akk_proto::conversation::ConversationView;
 use akk_proto::error::{ErrorKind, Failure};
@@ -56,6 +59,8 @@ pub struct Control {
     pub sessions: Sessions,
     /// Makes them conversations.
     pub takeovers: Takeovers,
+    /// What travels to the orchestrators.
+    pub deliveries: Deliveries,
     /// The owner's configuration.
     pub config: Arc<ConfigSource>,
     /// The wall clock.
@@ -85,8 +90,8 @@ impl Control {
     }
 
     async fn view(&self, state: &Conversation) -> Result<ConversationView, Failure> {
-        let undelivered = self.store.undelivered(&state.settings.conversation_id, true).await?;
-        Ok(view::view(state, undelivered))
+        let waiting = self.store.waiting(&state.settings.conversation_id, self.clock.wall()).await?;
+        Ok(view::view(state, waiting))
     }
 }
 
@@ -122,6 +127,10 @@ fn wire<T>(result: Result<T, Failure>) -> RpcResult<T> {
 impl ControlServer for Control {
     async fn daemon_info(&self, _params: Empty) -> RpcResult<DaemonInfo> {
         wire(self.info().await)
+    }
+
+    async fn daemon_doctor(&self, _params: Empty) -> RpcResult<DoctorAnswer> {
+        wire(doctor::look(&self.store, &self.deliveries, &self.clock).await)
     }
 
     async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty> {
@@ -194,6 +203,26 @@ impl ControlServer for Control {
         wire(self.delivered(params).await)
     }
 
+    async fn delivery_handed(&self, params: DeliveryHandedParams) -> RpcResult<DeliveryAnswer> {
+        wire(self.accepted(params).await)
+    }
+
+    async fn delivery_failed(&self, params: DeliveryFailedParams) -> RpcResult<DeliveryAnswer> {
+        wire(self.not_delivered(params).await)
+    }
+
+    async fn delivery_probed(&self, params: DeliveryProbedParams) -> RpcResult<Empty> {
+        wire(self.probed(params))
+    }
+
+    async fn deliveries(
+        &self,
+        pending: PendingSubscriptionSink,
+        params: DeliverySubscribeParams,
+    ) -> SubscriptionResult {
+        self.deliver_to(pending, params).await
+    }
+
     async fn discover(&self, params: DiscoverParams) -> RpcResult<DiscoverAnswer> {
         wire(self.look_around(params).await)
     }
@@ -253,6 +282,12 @@ mod tests {
                 },
                 house.clock.clone(),
             ),
+            deliveries: Deliveries {
+                store: house.store.clone(),
+                conversations: house.conversations.clone(),
+                plugins: crate::delivery::Plugins::new(house.clock.clone()),
+                clock: house.clock.clone(),
+            },
             config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),
             clock: house.clock.clone(),
             paths: Paths::resolve(&Environment { akk_home: Some(home), ..Environment::default() }),

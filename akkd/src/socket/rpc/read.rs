@@ -3,8 +3,8 @@
 use super::{Control, limit};
 use crate::store::ListFilter;
 use akk_proto::api::{
-    ConversationParams, DeliveryListAnswer, DeliveryListParams, GetAnswer, HistoryAnswer, HistoryParams, ListAnswer,
-    ListParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams,
+    ConversationParams, GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams, ResultAnswer, ResultParams,
+    SearchAnswer, SearchParams,
 };
 use akk_proto::conversation::TurnResult;
 use akk_proto::error::{ErrorKind, Failure};
@@ -40,7 +40,8 @@ impl Control {
         let kind = |name: &String| config.agent(name).map_or_else(|_| name.clone(), |a| a.kind.clone());
         let agent = params.agent.as_ref().map(kind);
         let filter = ListFilter { all: params.all, agent, status: params.status, workspace: params.workspace };
-        let page = self.store.list(filter, limit(params.limit, 100)?, params.after.as_deref()).await?;
+        let page =
+            self.store.list(filter, limit(params.limit, 100)?, params.after.as_deref(), self.clock.wall()).await?;
         Ok(ListAnswer { conversations: page.conversations, total: page.total, next: page.next })
     }
 
@@ -48,7 +49,7 @@ impl Control {
         let id = self.resolve(&params.conversation_id).await?;
         let state = self.conversations.state(&id).await?;
         let events = self.store.last_events(&id, 10, STATUS_BYTES).await?;
-        let deliveries = self.store.outbox_list(Some(&id), false, 20, self.clock.wall()).await?;
+        let deliveries = self.deliveries.list(Some(&id), false, 20).await?;
         Ok(GetAnswer { conversation: self.view(&state).await?, events, deliveries })
     }
 
@@ -80,16 +81,6 @@ impl Control {
             ));
         }
         Ok(SearchAnswer { hits: self.store.search(&params.text, limit(params.limit, 50)?).await? })
-    }
-
-    pub(super) async fn outbox(&self, params: DeliveryListParams) -> Result<DeliveryListAnswer, Failure> {
-        let id = match &params.conversation_id {
-            Some(text) => Some(self.resolve(text).await?),
-            None => None,
-        };
-        let limit = limit(params.limit, 100)?;
-        let deliveries = self.store.outbox_list(id.as_ref(), params.all, limit, self.clock.wall()).await?;
-        Ok(DeliveryListAnswer { deliveries })
     }
 
     pub(super) async fn came_to(&self, params: ResultParams) -> Result<ResultAnswer, Failure> {

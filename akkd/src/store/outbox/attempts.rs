@@ -1,0 +1,262 @@
+//! Which row's turn it is, and the beginning of an attempt.
+
+use super::{FAR_MS, unreadable};
+use crate::store::Store;
+use crate::store::commit::json;
+use crate::store::error::StoreError;
+use crate::store::writer::Group;
+use akk_proto::delivery::{DeliveryBody, Handed, SinkKind};
+use akk_proto::{ConversationId, DeliveryId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+/// What an attempt under way puts a row before all others of its conversation: more than there are rows.
+const AHEAD: i64 = 1 << 60;
+
+/// The row of each conversation whose turn it is: the one under way, else the oldest that neither arrived nor waits for
+/// a person.
+const HEADS: &str = "SELECT min(iif(state IN ('leased', 'handed'), ord - (1 << 60), ord)) AS head FROM outbox
+     WHERE state <> 'acknowledged' AND state NOT IN ('parked', 'uncertain') GROUP BY conversation";
+
+/// A delivery whose time has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueDelivery {
+    /// The row. With its lease, waiting progress reports behind it may take its place.
+    pub delivery_id: DeliveryId,
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// The sink that was fixed when the conversation began.
+    pub sink: SinkKind,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Whether an attempt was begun whose end is not known.
+    pub begun: bool,
+    /// The installation of OpenClaw that may get it; any when none.
+    pub gateway: Option<String>,
+    /// Of those with the same lane one is under way at a time: OpenClaw's session key.
+    pub lane: String,
+}
+
+/// How an attempt is to be begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lease {
+    /// The `command` sink: nobody else tries before this time, and then it is a new attempt.
+    Until(Timestamp),
+    /// The `plugin` sink: to this installation of OpenClaw, until something is known.
+    To(String),
+}
+
+/// An attempt that was begun, or goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Leased {
+    /// The row.
+    pub delivery_id: DeliveryId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// Whether it was begun before, and its fate is not known.
+    pub look_first: bool,
+    /// Whether a person asked for it.
+    pub by_person: bool,
+    /// What OpenClaw accepted of it.
+    pub handed: Option<Handed>,
+    /// What is to be told.
+    pub body: DeliveryBody,
+}
+
+impl Store {
+    /// The rows of the `command` sink whose time has come, oldest first, one of each conversation at most.
+    pub async fn outbox_due_for_command(&self, now: Timestamp, limit: u32) -> Result<Vec<DueDelivery>, StoreError> {
+        self.read(move |conn| {
+            let sql = format!(
+                "SELECT o.id, o.conversation, o.sink, o.attempts, o.state, o.gateway, coalesce(o.orchestrator, o.conversation)
+                 FROM ({HEADS}) JOIN outbox o ON o.ord = iif(head < 0, head + {AHEAD}, head)
+                 WHERE o.sink = 'command'
+                     AND ((o.state = 'pending' AND (o.next_attempt_at <= ?1 OR o.next_attempt_at > ?1 + {FAR_MS}))
+                         OR (o.state = 'leased' AND coalesce(o.lease_until, 0) <= ?1))
+                 ORDER BY o.ord LIMIT ?2"
+            );
+            let mut statement = conn.prepare_cached(&sql)?;
+            let rows = statement.query((now.0, limit))?;
+            readable(rows)
+        })
+        .await
+    }
+
+    /// The rows of the `plugin` sink that one of `gateways` may get now: of each installation and lane the one under
+    /// way, else the oldest that is due. Those under way come first.
+    pub async fn outbox_due_for_plugin(
+        &self,
+        now: Timestamp,
+        gateways: Vec<String>,
+        limit: u32,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        let gateways = json(&gateways)?;
+        self.read(move |conn| {
+            // SQLite takes the other columns from the row that has the smallest value.
+            let sql = format!(
+                "SELECT o.id, o.conversation, o.sink, o.attempts, o.state, o.gateway,
+                     coalesce(o.orchestrator, o.conversation) AS lane,
+                     min(iif(o.state = 'pending', o.ord, o.ord - {AHEAD})) AS place
+                 FROM ({HEADS}) JOIN outbox o ON o.ord = iif(head < 0, head + {AHEAD}, head)
+                 WHERE o.sink = 'plugin'
+                     AND (o.gateway IS NULL OR o.gateway IN (SELECT value FROM json_each(?2)))
+                     AND (o.state IN ('leased', 'handed') OR o.next_attempt_at <= ?1 OR o.next_attempt_at > ?1 + {FAR_MS})
+                 GROUP BY o.gateway, lane ORDER BY place LIMIT ?3"
+            );
+            let mut statement = conn.prepare_cached(&sql)?;
+            let rows = statement.query((now.0, gateways, limit))?;
+            readable(rows)
+        })
+        .await
+    }
+
+    /// When a row that is not due yet will be; none when nothing waits for a time.
+    pub async fn outbox_next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.read(move |conn| {
+            let sql = format!(
+                "SELECT min(iif(o.state = 'leased', o.lease_until, o.next_attempt_at)) FROM ({HEADS})
+                 JOIN outbox o ON o.ord = iif(head < 0, head + {AHEAD}, head)
+                 WHERE (o.state = 'pending' AND o.next_attempt_at > ?1) OR (o.state = 'leased' AND o.lease_until > ?1)"
+            );
+            let next: Option<i64> = conn.prepare_cached(&sql)?.query_row([now.0], |row| row.get(0))?;
+            Ok(next.map(Timestamp))
+        })
+        .await
+    }
+
+    /// Begins an attempt of a row that is due, or goes on with the one that was begun. None when the row does not wait
+    /// any more (it was acknowledged or parked meanwhile).
+    ///
+    /// Progress reports that wait right behind one another become the newest of them: the others are removed. A row
+    /// whose body does not parse becomes `uncertain`, and lets the following ones go.
+    pub async fn outbox_lease(&self, id: &DeliveryId, lease: Lease) -> Result<Option<Leased>, StoreError> {
+        let id = id.clone();
+        self.write(move |tx, group: &mut Group| match lease_row(tx, &id, &lease)? {
+            None => Ok(None),
+            Some(Ok(leased)) => Ok(Some(leased)),
+            Some(Err(why)) => {
+                tracing::error!(%id, why, "a delivery cannot be read");
+                let sql = "UPDATE outbox SET state = 'uncertain', reason = 'uncertain', lease_until = NULL,
+                               last_error = ?2 WHERE id = ?1";
+                tx.prepare_cached(sql)?.execute((id.as_str(), why))?;
+                group.outbox = true;
+                Ok(None)
+            }
+        })
+        .await
+    }
+
+    /// After a start of akkd: what the former one had begun to deliver by command is not under way any more, and
+    /// whether it arrived is not known. Such rows are due now.
+    pub async fn outbox_release_leases(&self) -> Result<(), StoreError> {
+        self.write(|tx, group: &mut Group| {
+            let sql = "UPDATE outbox SET lease_until = 0 WHERE state = 'leased' AND sink = 'command'";
+            group.outbox |= tx.execute(sql, [])? > 0;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The attempt, or why the row cannot be read.
+fn lease_row(tx: &Connection, id: &DeliveryId, lease: &Lease) -> Result<Option<Result<Leased, String>>, StoreError> {
+    let found = tx
+        .prepare_cached("SELECT state, attempts, kind, conversation, ord FROM outbox WHERE id = ?1")?
+        .query_row([id.as_str()], |row| {
+            let (state, attempts): (String, u32) = (row.get(0)?, row.get(1)?);
+            Ok((state, attempts, row.get::<_, String>(2)?, row.get::<_, String>(3)?, row.get::<_, i64>(4)?))
+        })
+        .optional()?;
+    let Some((state, attempts, kind, conversation, mut ord)) = found else { return Ok(None) };
+    let begun = matches!(state.as_str(), "leased" | "handed");
+    if !begun && state != "pending" {
+        return Ok(None);
+    }
+    if !begun && attempts == 0 && kind == "progress" {
+        ord = merge_progress(tx, &conversation, ord)?;
+    }
+    // The command has no memory of attempts: each of its runs is one.
+    let fresh = !begun || matches!(lease, Lease::Until(_));
+    let (until, gateway) = match lease {
+        Lease::Until(at) => (Some(at.0), None),
+        Lease::To(gateway) => (None, Some(gateway.as_str())),
+    };
+    let sql = if fresh {
+        "UPDATE outbox SET state = 'leased', lease_until = ?2, gateway = coalesce(?3, gateway), handed = NULL,
+             attempts = attempts + 1 WHERE ord = ?1 RETURNING id, attempts, by_person, handed, body"
+    } else {
+        "UPDATE outbox SET lease_until = ?2, gateway = coalesce(?3, gateway)
+         WHERE ord = ?1 RETURNING id, attempts, by_person, handed, body"
+    };
+    let (id, attempt, by_person, handed, body) = tx.prepare_cached(sql)?.query_row((ord, until, gateway), |row| {
+        let (id, attempt, by_person): (String, u32, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok((id, attempt, by_person, row.get::<_, Option<String>>(3)?, crate::store::text(row, 4)?))
+    })?;
+    let read = || -> Result<Leased, String> {
+        Ok(Leased {
+            delivery_id: id.parse().map_err(|e| format!("{e}"))?,
+            attempt,
+            look_first: begun,
+            by_person,
+            handed: handed.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+            body: serde_json::from_str(&body).map_err(|e| format!("its body does not parse: {e}"))?,
+        })
+    };
+    Ok(Some(read()))
+}
+
+/// The newest of the progress reports that wait in this conversation from `ord` on, nothing else between them; those
+/// before it are removed. A report that wants an answer stays, as does one that was tried before: it may have arrived.
+fn merge_progress(tx: &Connection, conversation: &str, ord: i64) -> Result<i64, StoreError> {
+    let mut behind = tx.prepare_cached(
+        "SELECT ord, state = 'pending' AND attempts = 0 AND kind = 'progress'
+             AND CASE WHEN json_valid(body) THEN body ->> '$.needs_answer' = 0 ELSE 0 END
+         FROM outbox WHERE conversation = ?1 AND ord >= ?2 AND state <> 'acknowledged' ORDER BY ord",
+    )?;
+    let mut rows = behind.query((conversation, ord))?;
+    let mut newest = ord;
+    while let Some(row) = rows.next()? {
+        if !row.get(1)? {
+            break;
+        }
+        newest = row.get(0)?;
+    }
+    tx.prepare_cached(
+        "DELETE FROM outbox WHERE conversation = ?1 AND ord >= ?2 AND ord < ?3 AND state <> 'acknowledged'",
+    )?
+    .execute((conversation, ord, newest))?;
+    Ok(newest)
+}
+
+/// The rows of a query; one whose ids cannot be read is logged and left out.
+fn readable(mut rows: rusqlite::Rows<'_>) -> Result<Vec<DueDelivery>, StoreError> {
+    let mut due = Vec::new();
+    while let Some(row) = rows.next()? {
+        match due_delivery(row)? {
+            Ok(delivery) => due.push(delivery),
+            Err(error) => tracing::error!(%error, "a delivery is left out"),
+        }
+    }
+    Ok(due)
+}
+
+fn due_delivery(row: &Row<'_>) -> rusqlite::Result<Result<DueDelivery, StoreError>> {
+    let id = crate::store::text(row, 0)?;
+    let conversation = crate::store::text(row, 1)?;
+    let sink = crate::store::text(row, 2)?;
+    let attempts = row.get(3)?;
+    let begun = crate::store::text(row, 4)? != "pending";
+    let gateway = row.get(5)?;
+    let lane = crate::store::text(row, 6)?;
+    let read = || -> Result<DueDelivery, String> {
+        Ok(DueDelivery {
+            delivery_id: id.parse().map_err(|e| format!("{e}"))?,
+            conversation_id: conversation.parse().map_err(|e| format!("{e}"))?,
+            sink: SinkKind::named(&sink).ok_or_else(|| format!("{sink:?} is no sink"))?,
+            attempts,
+            begun,
+            gateway,
+            lane,
+        })
+    };
+    Ok(read().map_err(|why| unreadable(&id, &conversation, &why)))
+}
