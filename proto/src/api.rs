@@ -537,6 +537,9 @@ pub struct ReportParams {
     pub attempt_id: Option<RequestId>,
     /// What the agent wrote: JSON, or text with JSON in it. 256 KiB at most.
     pub message: String,
+    /// `callback.await_answer` follows at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
 }
 
 /// Answer of `callback.report`: the message is durable.

@@ -35,6 +35,7 @@ mod operations;
 mod private;
 mod real_acpx;
 mod recovery;
+mod reporting;
 mod restart;
 mod supervision;
 mod takeover;

@@ -28,7 +28,7 @@ pub(super) fn run(args: Callback, context: &Context<'_>) -> Result<u8> {
     let ticket = ticket(args.ticket_file.as_deref())?;
     let message = report(args.text.or(args.message), args.message_file.as_deref())?;
     let kind = report_type(&message);
-    let params = ReportParams { conversation_id, ticket, turn_id: args.turn, attempt_id: None, message };
+    let params = ReportParams { conversation_id, ticket, turn_id: args.turn, attempt_id: None, message, waits: false };
     let socket = set(environment::CALLBACK_SOCKET)
         .map_or_else(|| context.surroundings.paths.callback_socket.clone(), PathBuf::from);
     // Nobody would hear of a drop that akkd has to set aside: what is no report is left to akkd's own words.

@@ -75,6 +75,7 @@ mod tests {
             turn_id: None,
             attempt_id: None,
             message: body.into(),
+            waits: false,
         })
     }
 

@@ -50,6 +50,7 @@ pub(crate) fn send(door: &Door, params: ReportParams) -> Result<Sent> {
         Err(error) => return Err(error),
     };
     let Some(folder) = &door.folder else { return Err(error) };
+    let params = ReportParams { waits: false, ..params };
     match leave(folder, id, &Drop::Report(params)) {
         Ok(left) => Ok(Sent::Left(left)),
         Err(source) => Err(Error::NotLeft { cause: Box::new(error), folder: folder.clone(), source }),

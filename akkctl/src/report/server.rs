@@ -125,6 +125,7 @@ impl Reporter {
             turn_id: turn.or_else(|| self.turn.clone()),
             attempt_id: None,
             message,
+            waits: kind == MessageType::Question,
         };
         let answer: ReportAnswer = match send(&self.door, params)? {
             Sent::Recorded(answer) => answer.read()?,

@@ -5,6 +5,7 @@
 //! that its stdin holds.
 
 use crate::executor::TurnOrder;
+use crate::executor::launch::offer::Offer;
 use crate::executor::model::Wanted;
 use crate::sessions::Resume;
 use uuid::Uuid;
@@ -13,8 +14,9 @@ use uuid::Uuid;
 const SANDBOXES: [&str; 3] = ["read-only", "workspace-write", "danger-full-access"];
 
 /// Goes on with `session`: its own directory and sandbox, and its own model unless the order names one.
-pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<String> {
+pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume, offer: &Offer) -> Vec<String> {
     let mut argv = exec(order);
+    argv.extend(offer.for_codex(opens(own.sandbox.as_deref())));
     argv.extend(rights(own.sandbox.as_deref(), &own.overrides));
     argv.extend(own.cwd.to_str().map(|cwd| format!("--cd={cwd}")));
     match &order.model {
@@ -27,14 +29,20 @@ pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<Stri
 
 /// Begins a session. What the order does not say, Codex' configuration does; one that replaces an attached session may
 /// do what that one could, and thinks with its model.
-pub(super) fn fresh(order: &TurnOrder) -> Vec<String> {
+pub(super) fn fresh(order: &TurnOrder, offer: &Offer) -> Vec<String> {
     let mut argv = exec(order);
+    argv.extend(offer.for_codex(opens(order.replaces.as_ref().and_then(|a| a.sandbox.as_deref()))));
     argv.extend(order.replaces.iter().flat_map(|a| rights(a.sandbox.as_deref(), &a.overrides)));
     argv.extend(order.workspace.to_str().map(|cwd| format!("--cd={cwd}")));
     let model = order.model.as_ref().or(order.replaces.as_ref().and_then(|a| a.model.as_ref()));
     argv.extend(model.into_iter().flat_map(|wanted| model_options(wanted)));
     argv.extend(["--", "-"].map(str::to_owned));
     argv
+}
+
+/// Whether a sandbox has folders that may be written to; where nothing is known, Codex makes nothing of one more.
+fn opens(sandbox: Option<&str>) -> bool {
+    sandbox.is_none_or(|sandbox| sandbox == "workspace-write")
 }
 
 /// Without them Codex takes those of its configuration.
