@@ -95,22 +95,22 @@ async fn with_many_conversations(many: u32) {
     assert!(std::process::Command::new(me).arg(home.path()).status().unwrap().success());
     let store = Store::open(&home.path()).unwrap();
     measure("  list of 100", 50, async || {
-        store.list(ListFilter::default(), 100, None).await.unwrap().conversations.len()
+        store.list(ListFilter::default(), 100, None, at(0)).await.unwrap().conversations.len()
     })
     .await;
     measure("  list of 1,000", 20, async || {
-        store.list(ListFilter::default(), 1000, None).await.unwrap().conversations.len()
+        store.list(ListFilter::default(), 1000, None, at(0)).await.unwrap().conversations.len()
     })
     .await;
     let rare = || ListFilter { agent: Some("claude".into()), ..ListFilter::default() };
     measure("  list of an agent that has none", 20, async || {
-        store.list(rare(), 100, None).await.unwrap().conversations.len()
+        store.list(rare(), 100, None, at(0)).await.unwrap().conversations.len()
     })
     .await;
     measure("  load of one", 200, async || usize::from(store.load(&samples::task(many / 2)).await.unwrap().is_some()))
         .await;
     measure("  shortened id", 20, async || usize::from(store.resolve("0000012c").await.is_ok())).await;
-    measure("  due deliveries", 20, async || store.outbox_due(at(1 << 30), 100).await.unwrap().len()).await;
+    measure("  due deliveries", 20, async || store.outbox_due_for_command(at(1 << 30), 100).await.unwrap().len()).await;
     measure("  search, 50 hits", 20, async || store.search("words request", 50).await.unwrap().len()).await;
     measure("  counts", 20, async || store.counts().await.unwrap().conversations as usize).await;
 }
@@ -124,13 +124,13 @@ async fn start_only(database: &std::path::Path) {
     let deadlines = store.deadlines().await.unwrap().len();
     let turns = store.with_open_turn().await.unwrap().len();
     let launches = store.live_launches().await.unwrap().len();
-    let next = store.outbox_next_due().await.unwrap().is_some();
+    let next = store.outbox_next_due(at(0)).await.unwrap().is_some();
     let ready = begun.elapsed();
     println!(
         "  start: opened in {opened:.1?}, all read that it needs in {ready:.1?} ({deadlines} deadlines, {turns} turns, \
          {launches} launches, a delivery waits: {next})"
     );
-    store.list(ListFilter::default(), 1000, None).await.unwrap();
+    store.list(ListFilter::default(), 1000, None, at(0)).await.unwrap();
     println!("  memory: {before} before, {} after the start and a list of 1,000", resident());
 }
 

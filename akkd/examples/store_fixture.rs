@@ -8,8 +8,9 @@ mod samples;
 
 use akk_core::conversation::Phase;
 use akk_proto::TurnId;
+use akk_proto::delivery::{Handed, ParkReason};
 use akk_proto::message::MessageType;
-use akkd::store::{PlanRow, PlanUse, PromptFate, PromptRow, Store};
+use akkd::store::{Lease, PlanRow, PlanUse, PromptFate, PromptRow, Store};
 use samples::{Story, at, launch_id, request_id};
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,11 +38,28 @@ async fn main() {
 
     let mut idle = Story::begin(&store, 2, "write the manual").await;
     let (_, told) = idle.report(MessageType::Done, "it is written").await;
-    store.outbox_done(&told).await.unwrap();
+    store.outbox_told(&told).await.unwrap();
     idle.becomes(Phase::Idle { since: at(20) }, at(20)).await;
 
     let mut closed = Story::begin(&store, 3, "an old task").await;
     closed.becomes(Phase::Closed { at: at(30), reason: "closed by request".into() }, at(30)).await;
+
+    let mut chats = Story::begin(&store, 4, "told to a chat").await;
+    for (text, settled) in [("told", None), ("accepted", Some(false)), ("gone", Some(true)), ("waits", None)] {
+        let id = chats.report_to("agent:main:main", Some("gateway-1"), MessageType::Done, text).await;
+        if text == "told" {
+            store.outbox_told(&id).await.unwrap();
+        }
+        let Some(parked) = settled else { continue };
+        store.outbox_lease(&id, Lease::To("gateway-1".into())).await.unwrap();
+        if parked {
+            store.outbox_park(&id, 1, ParkReason::RecipientGone, "the session was reset").await.unwrap();
+        } else {
+            let (run_id, session_id, process) = ("run-1".into(), "session-1".into(), "process-1".into());
+            let handed = Handed { attempt: 1, run_id, session_id, process, at: at(60) };
+            store.outbox_handed(&id, &handed).await.unwrap();
+        }
+    }
 
     for (plan_id, pid) in [("plan-1", 42), ("plan-2", 43)] {
         let row = PlanRow {

@@ -77,7 +77,7 @@ async fn a_sink_that_fails_is_tried_again_and_told_once() {
     assert_eq!(akkd.get(&id).await.undelivered, 1);
     assert!(told.all().is_empty());
     std::fs::write(akkd.home.root().join("open"), "").unwrap();
-    akkd.rpc().delivery_retry(DeliveryParams { delivery_id: failed.delivery_id }).await.unwrap();
+    akkd.rpc().delivery_retry(DeliveryParams { delivery_id: failed.delivery_id, attempt: None }).await.unwrap();
     told.until(&["done"]).await;
 }
 
@@ -98,7 +98,7 @@ async fn a_person_can_acknowledge_by_hand() {
     let (akkd, told) = with_sink("false").await;
     akkd.done("say hello").await;
     let row = wait_for("a row", async || rows(&akkd, false).await.pop()).await;
-    let acked = akkd.rpc().delivery_ack(DeliveryParams { delivery_id: row.delivery_id }).await.unwrap();
+    let acked = akkd.rpc().delivery_ack(DeliveryParams { delivery_id: row.delivery_id, attempt: None }).await.unwrap();
     assert_eq!(acked.delivery.state, DeliveryState::Acknowledged);
     assert!(rows(&akkd, false).await.is_empty());
     assert!(told.all().is_empty());

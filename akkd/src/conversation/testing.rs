@@ -6,6 +6,7 @@ use crate::store::Store;
 use akk_core::decide::{Beginning, Input, Report};
 use akk_core::{Ended, ExecutorReport, How, intake};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
+use akk_proto::delivery::SinkKind;
 use akk_proto::event::Created;
 use akk_proto::message::Actor;
 use akk_proto::{ConversationId, Timestamp, TurnId};

@@ -14,6 +14,8 @@ mod plugin;
 mod plugins;
 mod runner;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod waits;
 
 pub use deliveries::Deliveries;

@@ -2,6 +2,7 @@
 
 use crate::samples::{Home, Story, at, notice, task, text_of};
 use akk_core::conversation::Phase;
+use akk_proto::delivery::SinkKind;
 use akk_proto::event::{EventBody, MessageRecorded, Origin};
 use akk_proto::message::MessageType;
 use akkd::store::StoreError;
@@ -100,7 +101,7 @@ async fn a_job_that_fails_half_way_leaves_no_trace_and_its_neighbours_whole() {
     // Its events, message and delivery are written before the launch of its checkpoint is found missing.
     let message = bad.message("codex", MessageType::Done, "never recorded");
     let mut commit = bad.change(vec![bad.told(at(5), message.clone(), Origin::Callback)]);
-    commit.deliveries.push(("command".into(), bad.delivery(&message)));
+    commit.deliveries.push((SinkKind::Command, bad.delivery(&message)));
     commit.checkpoint = Some(akkd::store::Checkpoint {
         launch_id: crate::samples::launch_id(99),
         offset: 1,

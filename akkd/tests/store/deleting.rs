@@ -27,7 +27,8 @@ async fn a_deleted_conversation_leaves_nothing_but_a_gap() {
     home.store.launch_begin(gone.launch(1)).await.unwrap();
     home.store.launch_begin(gone.launch(2)).await.unwrap();
     home.store.launch_gone(&launch_id(1)).await.unwrap();
-    gone.report(MessageType::Done, "the secret is out").await;
+    let (_, told) = gone.report(MessageType::Done, "the secret is out").await;
+    home.store.outbox_told(&told).await.unwrap();
     let mut commit = gone.noticed("x");
     commit.request = Some(gone.request("call-1"));
     gone.commit(commit).await.unwrap();
@@ -64,6 +65,25 @@ async fn an_open_conversation_is_not_deleted() {
     let story = Story::begin(&home.store, 1, "r").await;
     assert_eq!(home.store.delete(&task(1)).await.unwrap_err(), StoreError::StillOpen { conversation_id: task(1) });
     assert!(home.store.load(story.id()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_conversation_whose_report_was_not_told_is_not_deleted() {
+    let home = Home::new();
+    let mut story = Story::begin(&home.store, 1, "r").await;
+    let (_, waits) = story.report(MessageType::Done, "ready").await;
+    let (_, parked) = story.report(MessageType::Error, "no").await;
+    story.close().await;
+    let lease = |id| home.store.outbox_lease(id, akkd::store::Lease::To("g".into()));
+    let refused = |count| StoreError::Undelivered { conversation_id: task(1), count };
+    assert_eq!(home.store.delete(&task(1)).await.unwrap_err(), refused(2));
+    home.store.outbox_told(&waits).await.unwrap();
+    lease(&parked).await.unwrap().unwrap();
+    home.store.outbox_park(&parked, 1, akk_proto::delivery::ParkReason::RecipientGone, "reset").await.unwrap();
+    let failure = akk_proto::error::Failure::from(home.store.delete(&task(1)).await.unwrap_err());
+    assert_eq!(failure.kind, akk_proto::error::ErrorKind::WrongStatus, "a person has not seen it yet");
+    home.store.outbox_told(&parked).await.unwrap();
+    home.store.delete(&task(1)).await.unwrap();
 }
 
 #[tokio::test]

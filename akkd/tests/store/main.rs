@@ -8,6 +8,7 @@ mod deleting;
 mod launches;
 mod opening;
 mod outbox;
+mod outbox_plugin;
 mod plans;
 mod reading;
 mod samples;

@@ -2,7 +2,7 @@
 
 use crate::samples::{Home, Story, at, task};
 use akk_proto::message::MessageType;
-use akkd::store::{ListFilter, SCHEMA_VERSION, Store, StoreError};
+use akkd::store::{Lease, ListFilter, SCHEMA_VERSION, Store, StoreError};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
@@ -126,7 +126,7 @@ fn fixture(schema: u32) -> (tempfile::TempDir, Store) {
 async fn a_database_of_any_schema_opens_with_everything_in_it() {
     for schema in 1..=SCHEMA_VERSION {
         let (_dir, store) = fixture(schema);
-        has_everything(store).await;
+        has_everything(store, schema).await;
     }
 }
 
@@ -144,11 +144,40 @@ async fn plans_of_schema_2_are_kept_and_an_older_database_takes_some() {
     assert_eq!(store.plan("plan-1").await.unwrap(), Some(found));
 }
 
-async fn has_everything(store: Store) {
-    let page = store.list(ListFilter { all: true, ..ListFilter::default() }, 10, None).await.unwrap();
+#[tokio::test]
+async fn the_outbox_of_schema_3_goes_on_where_it_stood_and_an_older_one_takes_what_it_could_not() {
+    let (_dir, store) = fixture(3);
+    let rows = store.outbox_list(Some(&task(4)), true, 10, at(1000)).await.unwrap();
+    let seen: Vec<_> = rows.iter().map(|r| (r.view.preview.as_str(), r.view.state.as_str())).collect();
+    assert_eq!(seen, [("told", "acknowledged"), ("accepted", "handed"), ("gone", "parked"), ("waits", "pending")]);
+    let due = store.outbox_due_for_plugin(at(1000), vec!["gateway-1".into()], 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    let leased = store.outbox_lease(&due[0].delivery_id, Lease::To("gateway-1".into())).await.unwrap().unwrap();
+    assert_eq!((leased.body.text.as_str(), leased.attempt, leased.look_first), ("accepted", 1, true));
+    assert_eq!(leased.handed.unwrap().run_id, "run-1");
+
+    for schema in [1, 2] {
+        let (_dir, store) = fixture(schema);
+        let (state, seq) = store.load(&task(1)).await.unwrap().unwrap();
+        let mut story = Story { store: store.clone(), state, seq };
+        let waits = store.outbox_due_for_command(at(1000), 10).await.unwrap();
+        store.outbox_told(&waits[0].delivery_id).await.unwrap();
+        let id = story.report_to("agent:main:main", None, MessageType::Done, "ready").await;
+        let due = store.outbox_due_for_plugin(at(1000), vec!["any".into()], 10).await.unwrap();
+        assert_eq!(due[0].delivery_id, id, "{schema}");
+        assert_eq!(store.overdue(at(100_000)).await.unwrap(), 1);
+    }
+}
+
+async fn has_everything(store: Store, schema: u32) {
+    let page = store.list(ListFilter { all: true, ..ListFilter::default() }, 10, None, at(0)).await.unwrap();
     let seen: Vec<_> = page.conversations.iter().map(|c| (c.conversation_id.clone(), c.status.as_str())).collect();
-    assert_eq!(seen, [(task(3), "closed"), (task(2), "idle"), (task(1), "waiting_for_openclaw")]);
-    for n in 1..=3 {
+    let mut expected = vec![(task(3), "closed"), (task(2), "idle"), (task(1), "waiting_for_openclaw")];
+    if schema > 2 {
+        expected.push((task(4), "created"));
+    }
+    assert_eq!(seen, expected);
+    for n in 1..=expected.len() as u32 {
         let (state, seq) = store.load(&task(n)).await.unwrap().unwrap();
         let history = store.events(&task(n), 0, 100, 1 << 20).await.unwrap();
         assert_eq!(history.events.len() as u64, seq, "{n}");
@@ -156,8 +185,9 @@ async fn has_everything(store: Store) {
     }
     let hits = store.search("question", 10).await.unwrap();
     assert_eq!((hits.len(), hits[0].kind), (1, MessageType::Question));
-    let due = store.outbox_due(at(1000), 10).await.unwrap();
-    assert_eq!(due[0].body.text, "a question about the tests");
+    let due = store.outbox_due_for_command(at(1000), 10).await.unwrap();
+    let leased = store.outbox_lease(&due[0].delivery_id, Lease::Until(at(2000))).await.unwrap().unwrap();
+    assert_eq!((leased.body.text.as_str(), leased.attempt), ("a question about the tests", 1));
     assert_eq!(store.live_launches().await.unwrap().len(), 1);
     assert_eq!(store.ticket_hashes(&task(1)).await.unwrap().valid, ["hash-1"]);
     assert!(store.find_request(&crate::samples::request_id("call-1")).await.unwrap().is_some());

@@ -24,7 +24,7 @@ async fn a_list_pages_through_everything_newest_first() {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = home.store.list(ListFilter::default(), 7, after.as_deref()).await.unwrap();
+        let page = home.store.list(ListFilter::default(), 7, after.as_deref(), at(0)).await.unwrap();
         assert_eq!(page.total, 25);
         seen.extend(numbers(&page));
         after = page.next;
@@ -42,16 +42,16 @@ async fn a_page_goes_on_where_the_former_ended_whatever_happens_between() {
     for n in 0..6 {
         stories.push(Story::begin(&home.store, n, "r").await);
     }
-    let first = home.store.list(ListFilter::default(), 2, None).await.unwrap();
+    let first = home.store.list(ListFilter::default(), 2, None, at(0)).await.unwrap();
     assert_eq!(numbers(&first), [5, 4]);
 
     stories[1].becomes(Phase::Running, at(100)).await;
     Story::begin_with(&home.store, created(9, "new"), "new", at(200)).await;
 
-    let second = home.store.list(ListFilter::default(), 10, first.next.as_deref()).await.unwrap();
+    let second = home.store.list(ListFilter::default(), 10, first.next.as_deref(), at(0)).await.unwrap();
     assert_eq!(numbers(&second), [3, 2, 0]);
     assert_eq!(second.next, None);
-    let bad = home.store.list(ListFilter::default(), 10, Some("5; DROP TABLE")).await.unwrap_err();
+    let bad = home.store.list(ListFilter::default(), 10, Some("5; DROP TABLE"), at(0)).await.unwrap_err();
     assert_eq!(bad, StoreError::BadPageMark { token: "5; DROP TABLE".into() });
 }
 
@@ -70,7 +70,7 @@ async fn a_list_is_filtered_by_agent_status_and_workspace() {
         }
     }
     let list = async |filter| {
-        let page = home.store.list(filter, 100, None).await.unwrap();
+        let page = home.store.list(filter, 100, None, at(0)).await.unwrap();
         assert_eq!(page.total, page.conversations.len() as u64);
         numbers(&page)
     };
@@ -94,7 +94,7 @@ async fn a_line_of_the_list_says_what_the_conversation_is() {
     story.state.rounds_used = 7;
     story.report(MessageType::Question, "which?").await;
 
-    let page = home.store.list(ListFilter::default(), 10, None).await.unwrap();
+    let page = home.store.list(ListFilter::default(), 10, None, at(0)).await.unwrap();
     let line = &page.conversations[0];
     assert_eq!(line.user_request, "ü".repeat(200));
     assert_eq!(line.label.as_deref(), Some("the label"));
@@ -120,7 +120,7 @@ async fn a_row_that_does_not_parse_harms_its_conversation_only() {
         "{refused}"
     );
     assert!(home.store.load(&task(3)).await.unwrap().is_some());
-    assert_eq!(numbers(&home.store.list(ListFilter::default(), 10, None).await.unwrap()), [3, 1]);
+    assert_eq!(numbers(&home.store.list(ListFilter::default(), 10, None, at(0)).await.unwrap()), [3, 1]);
     let refused = home.store.events(&task(2), 0, 10, 1 << 20).await.unwrap_err();
     assert!(
         matches!(&refused, StoreError::Corrupt { conversation_id, .. } if *conversation_id == task(2)),

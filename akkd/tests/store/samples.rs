@@ -8,7 +8,7 @@
 use akk_core::conversation::Phase;
 use akk_core::{Conversation, Event};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
-use akk_proto::delivery::DeliveryBody;
+use akk_proto::delivery::{DeliveryBody, Recipient, SinkKind};
 use akk_proto::event::{Activity, Created, EventBody, MessageRecorded, Origin};
 use akk_proto::message::{Actor, Message, MessageType};
 use akk_proto::{ConversationId, DeliveryId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
@@ -83,7 +83,8 @@ pub(crate) fn created(n: u32, request: &str) -> Created {
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
         orchestrator: Some("agent:main:main".into()),
-        sink: "command".into(),
+        recipient: None,
+        sink: SinkKind::Command,
         deliver_progress: false,
         native_session: None,
         stop_on_timeout: false,
@@ -180,9 +181,28 @@ impl Story {
         let delivery = self.delivery(&message);
         let key = delivery.key.clone();
         let mut commit = self.change(vec![self.told(self.state.updated_at, message, Origin::Callback)]);
-        commit.deliveries.push(("command".into(), delivery));
+        commit.deliveries.push((SinkKind::Command, delivery));
         self.commit(commit).await.unwrap();
         (id, key)
+    }
+
+    /// The same, for a session of OpenClaw; of this installation, or of any.
+    pub(crate) async fn report_to(
+        &mut self,
+        session_key: &str,
+        gateway: Option<&str>,
+        kind: MessageType,
+        body: &str,
+    ) -> DeliveryId {
+        let message = self.message("codex", kind, body);
+        let mut delivery = self.delivery(&message);
+        delivery.orchestrator = Some(session_key.into());
+        delivery.recipient = gateway.map(|g| Recipient { gateway: Some(g.into()), ..Recipient::default() });
+        let key = delivery.key.clone();
+        let mut commit = self.change(vec![self.told(self.state.updated_at, message, Origin::Callback)]);
+        commit.deliveries.push((SinkKind::Plugin, delivery));
+        self.commit(commit).await.unwrap();
+        key
     }
 
     pub(crate) fn delivery(&self, message: &Message) -> DeliveryBody {
@@ -194,6 +214,7 @@ impl Story {
             needs_answer: message.requires_response,
             agent: "codex".into(),
             orchestrator: None,
+            recipient: None,
             title: "a title".into(),
             round: message.round,
             ts: message.ts,

@@ -47,10 +47,10 @@ impl Control {
         Ok(DeliveryAnswer { delivery: self.deliveries.failed(params).await? })
     }
 
-    pub(super) fn probed(&self, params: DeliveryProbedParams) -> Result<Empty, Failure> {
+    pub(super) fn probed(&self, params: DeliveryProbedParams) -> Empty {
         let DeliveryProbedParams { nonce, gateway_ready, detail } = params;
         self.deliveries.plugins.probed(&nonce, gateway_ready, redact::preview(&detail, DETAIL));
-        Ok(Empty {})
+        Empty {}
     }
 
     pub(super) async fn deliver_to(

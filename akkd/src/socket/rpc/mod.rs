@@ -217,7 +217,7 @@ impl ControlServer for Control {
     }
 
     async fn delivery_probed(&self, params: DeliveryProbedParams) -> RpcResult<Empty> {
-        wire(self.probed(params))
+        Ok(self.probed(params))
     }
 
     async fn deliveries(

@@ -133,11 +133,11 @@ impl Store {
         self.write(move |tx, group: &mut Group| match lease_row(tx, &id, &lease)? {
             None => Ok(None),
             Some(Ok(leased)) => Ok(Some(leased)),
-            Some(Err(why)) => {
+            Some(Err(Unreadable { ord, why })) => {
                 tracing::error!(%id, why, "a delivery cannot be read");
                 let sql = "UPDATE outbox SET state = 'uncertain', reason = 'uncertain', lease_until = NULL,
-                               last_error = ?2 WHERE id = ?1";
-                tx.prepare_cached(sql)?.execute((id.as_str(), why))?;
+                               last_error = ?2 WHERE ord = ?1";
+                tx.prepare_cached(sql)?.execute((ord, why))?;
                 group.outbox = true;
                 Ok(None)
             }
@@ -157,8 +157,17 @@ impl Store {
     }
 }
 
-/// The attempt, or why the row cannot be read.
-fn lease_row(tx: &Connection, id: &DeliveryId, lease: &Lease) -> Result<Option<Result<Leased, String>>, StoreError> {
+/// A row that does not parse.
+struct Unreadable {
+    ord: i64,
+    why: String,
+}
+
+fn lease_row(
+    tx: &Connection,
+    id: &DeliveryId,
+    lease: &Lease,
+) -> Result<Option<Result<Leased, Unreadable>>, StoreError> {
     let found = tx
         .prepare_cached("SELECT state, attempts, kind, conversation, ord FROM outbox WHERE id = ?1")?
         .query_row([id.as_str()], |row| {
@@ -174,34 +183,40 @@ fn lease_row(tx: &Connection, id: &DeliveryId, lease: &Lease) -> Result<Option<R
     if !begun && attempts == 0 && kind == "progress" {
         ord = merge_progress(tx, &conversation, ord)?;
     }
+    let (id, by_person, handed, body) = tx
+        .prepare_cached("SELECT id, by_person, handed, body FROM outbox WHERE ord = ?1")?
+        .query_row([ord], |row| {
+            let (id, by_person): (String, bool) = (row.get(0)?, row.get(1)?);
+            Ok((id, by_person, row.get::<_, Option<String>>(2)?, crate::store::text(row, 3)?))
+        })?;
     // The command has no memory of attempts: each of its runs is one.
     let fresh = !begun || matches!(lease, Lease::Until(_));
+    let read = || -> Result<Leased, String> {
+        Ok(Leased {
+            delivery_id: id.parse().map_err(|e| format!("{e}"))?,
+            attempt: attempts + u32::from(fresh),
+            look_first: begun,
+            by_person,
+            handed: handed.filter(|_| !fresh).as_deref().and_then(|json| serde_json::from_str(json).ok()),
+            body: serde_json::from_str(&body).map_err(|e| format!("its body does not parse: {e}"))?,
+        })
+    };
+    let leased = match read() {
+        Ok(leased) => leased,
+        Err(why) => return Ok(Some(Err(Unreadable { ord, why }))),
+    };
     let (until, gateway) = match lease {
         Lease::Until(at) => (Some(at.0), None),
         Lease::To(gateway) => (None, Some(gateway.as_str())),
     };
     let sql = if fresh {
         "UPDATE outbox SET state = 'leased', lease_until = ?2, gateway = coalesce(?3, gateway), handed = NULL,
-             attempts = attempts + 1 WHERE ord = ?1 RETURNING id, attempts, by_person, handed, body"
+             attempts = attempts + 1 WHERE ord = ?1"
     } else {
-        "UPDATE outbox SET lease_until = ?2, gateway = coalesce(?3, gateway)
-         WHERE ord = ?1 RETURNING id, attempts, by_person, handed, body"
+        "UPDATE outbox SET lease_until = ?2, gateway = coalesce(?3, gateway) WHERE ord = ?1"
     };
-    let (id, attempt, by_person, handed, body) = tx.prepare_cached(sql)?.query_row((ord, until, gateway), |row| {
-        let (id, attempt, by_person): (String, u32, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok((id, attempt, by_person, row.get::<_, Option<String>>(3)?, crate::store::text(row, 4)?))
-    })?;
-    let read = || -> Result<Leased, String> {
-        Ok(Leased {
-            delivery_id: id.parse().map_err(|e| format!("{e}"))?,
-            attempt,
-            look_first: begun,
-            by_person,
-            handed: handed.as_deref().and_then(|json| serde_json::from_str(json).ok()),
-            body: serde_json::from_str(&body).map_err(|e| format!("its body does not parse: {e}"))?,
-        })
-    };
-    Ok(Some(read()))
+    tx.prepare_cached(sql)?.execute((ord, until, gateway))?;
+    Ok(Some(Ok(leased)))
 }
 
 /// The newest of the progress reports that wait in this conversation from `ord` on, nothing else between them; those
