@@ -3,6 +3,8 @@
 mod answers;
 mod drops;
 mod intake;
+#[cfg(test)]
+mod tests;
 
 pub use answers::Waits;
 pub use drops::DropFolders;

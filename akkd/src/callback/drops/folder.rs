@@ -128,3 +128,103 @@ impl Folder {
         Ok(rustix::fs::renameat(&self.0, name, &self.0, format!("{name}{REFUSED}"))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    const REPORT: &str =
+        r#"{"drop":"report","conversation_id":"task-20260620T140525-0a1b2c3d","ticket":"t","message":"m"}"#;
+
+    struct House(tempfile::TempDir);
+
+    impl House {
+        fn new() -> Self {
+            let house = Self(tempfile::tempdir().unwrap());
+            std::fs::create_dir(house.0.path().join("it")).unwrap();
+            house
+        }
+
+        fn path(&self, name: &str) -> std::path::PathBuf {
+            self.0.path().join("it").join(name)
+        }
+
+        fn folder(&self) -> Folder {
+            Folder::open(self.0.path(), "it").unwrap().unwrap()
+        }
+
+        fn why(&self, name: &str) -> String {
+            match self.folder().read(name).unwrap() {
+                Content::Bad(why) => why,
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn whole_drops_are_found_in_their_order_and_nothing_else() {
+        let house = House::new();
+        for name in ["b.json", "a.json", ".c.json", "d.json.refused", "e.txt"] {
+            std::fs::write(house.path(name), REPORT).unwrap();
+        }
+        assert_eq!(house.folder().drops().unwrap(), (vec!["a.json".to_owned(), "b.json".to_owned()], false));
+        assert!(matches!(house.folder().read("a.json").unwrap(), Content::Drop(_)));
+        assert!(matches!(house.folder().read("none.json").unwrap(), Content::Gone));
+        house.folder().remove("a.json").unwrap();
+        house.folder().remove("a.json").unwrap();
+        assert!(!house.path("a.json").exists());
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_opened_and_nothing_is_waited_for() {
+        let house = House::new();
+        let secret = house.path("secret");
+        std::fs::write(&secret, REPORT).unwrap();
+        symlink(&secret, house.path("link.json")).unwrap();
+        symlink("/dev/zero", house.path("endless.json")).unwrap();
+        std::fs::create_dir(house.path("folder.json")).unwrap();
+        nix::unistd::mkfifo(&house.path("fifo.json"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(house.path("socket.json")).unwrap();
+        assert_eq!(house.why("link.json"), "it is a symbolic link");
+        assert_eq!(house.why("endless.json"), "it is a symbolic link");
+        for name in ["folder.json", "fifo.json", "socket.json"] {
+            assert_eq!(house.why(name), "it is no file", "{name}");
+        }
+        for name in ["link.json", "folder.json", "fifo.json"] {
+            house.folder().set_aside(name).unwrap();
+            assert!(house.path(&format!("{name}.refused")).symlink_metadata().is_ok());
+        }
+        assert_eq!(std::fs::read_to_string(secret).unwrap(), REPORT);
+    }
+
+    #[test]
+    fn what_is_too_large_or_no_drop_is_refused_without_its_words() {
+        let house = House::new();
+        std::fs::write(house.path("large.json"), vec![b' '; MAX_DROP_BYTES + 1]).unwrap();
+        assert!(house.why("large.json").contains("more than 1048576 bytes"));
+        for (n, text) in
+            ["", "hunter2", "[]", r#"{"drop":"hunter2"}"#, "{\"drop\":\"report\"}", "\u{0}\u{ff}"].iter().enumerate()
+        {
+            let name = format!("{n}.json");
+            std::fs::write(house.path(&name), text).unwrap();
+            let why = house.why(&name);
+            assert!(why.starts_with("it is no drop: see its line") && !why.contains("hunter2"), "{text}: {why}");
+        }
+        std::fs::write(house.path("closed.json"), REPORT).unwrap();
+        std::fs::set_permissions(house.path("closed.json"), std::fs::Permissions::from_mode(0)).unwrap();
+        // The superuser may read everything.
+        if !rustix::process::geteuid().is_root() {
+            assert_eq!(house.why("closed.json"), "it may not be read");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_replaced_by_a_link_is_not_followed() {
+        let house = House::new();
+        symlink(house.0.path().join("it"), house.0.path().join("that")).unwrap();
+        assert!(Folder::open(house.0.path(), "that").is_err());
+        assert!(Folder::open(house.0.path(), "none").unwrap().is_none());
+        assert!(Folder::open(&house.0.path().join("none"), "it").unwrap().is_none());
+    }
+}

@@ -86,6 +86,11 @@ mod tests {
         }
     }
 
+    fn offer() -> Offer {
+        let (command, args) = ("/opt/akk/akkctl".into(), vec!["report-server".into(), "--socket=/a \"b\"".into()]);
+        Offer { command, args, drop_dir: Some("/s/drops/task".into()) }
+    }
+
     fn order(model: Option<&str>) -> TurnOrder {
         let mut order = House::new().order(1, None, "the prompt");
         (order.agent.command, order.model) = (vec![], model.map(str::to_owned));
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_session_is_resumed_as_it_was() {
-        let line = resume(&order(None), SESSION, &own(Some("gpt-x/high"), Some("workspace-write")));
+        let line = resume(&order(None), SESSION, &own(Some("gpt-x/high"), Some("workspace-write")), &offer());
         assert_eq!(
             line,
             [
@@ -103,6 +108,9 @@ mod tests {
                 "exec",
                 "--json",
                 "--skip-git-repo-check",
+                "--config=mcp_servers.akk.command=\"/opt/akk/akkctl\"",
+                "--config=mcp_servers.akk.args=[\"report-server\",\"--socket=/a \\\"b\\\"\"]",
+                "--add-dir=/s/drops/task",
                 "--sandbox=workspace-write",
                 "--cd=/a place",
                 "--model=gpt-x/high",
@@ -116,10 +124,10 @@ mod tests {
 
     #[test]
     fn the_model_that_was_asked_for_goes_first_and_its_effort_is_an_option_of_its_own() {
-        let line = resume(&order(Some("gpt-y/high")), SESSION, &own(Some("gpt-x"), None)).join(" ");
+        let line = resume(&order(Some("gpt-y/high")), SESSION, &own(Some("gpt-x"), None), &offer()).join(" ");
         assert!(line.contains(" --model=gpt-y --config=model_reasoning_effort=\"high\" resume "), "{line}");
         assert!(!line.contains("gpt-x"));
-        let line = resume(&order(None), SESSION, &own(None, None)).join(" ");
+        let line = resume(&order(None), SESSION, &own(None, None), &offer()).join(" ");
         assert!(!line.contains("--model"), "{line}");
     }
 
@@ -129,9 +137,11 @@ mod tests {
         order.agent.command = vec!["npx".into(), "codex".into()];
         let mut own = own(None, Some("--dangerously-bypass-approvals-and-sandbox"));
         own.cwd = "-C".into();
-        let line = resume(&order, SESSION, &own);
+        let line = resume(&order, SESSION, &own, &offer());
         assert_eq!(line[..3], ["npx", "codex", "exec"]);
-        let options: Vec<&str> = line[3..].iter().filter(|w| w.starts_with('-')).map(String::as_str).collect();
+        let ours = |word: &&String| !word.starts_with("--config=mcp_servers.akk.");
+        let options = line[3..].iter().filter(ours).filter(|w| w.starts_with('-'));
+        let options: Vec<&str> = options.map(String::as_str).collect();
         assert_eq!(options, ["--json", "--skip-git-repo-check", "--cd=-C", "--model=--last", "--", "-"]);
     }
 
@@ -139,21 +149,21 @@ mod tests {
     fn what_a_session_may_do_is_set_against_the_configuration() {
         let mut own = own(None, Some("workspace-write"));
         own.overrides = vec!["sandbox_workspace_write.network_access=false".into()];
-        let line = resume(&order(None), SESSION, &own).join(" ");
+        let line = resume(&order(None), SESSION, &own, &offer()).join(" ");
         let rights = " --sandbox=workspace-write --config=sandbox_workspace_write.network_access=false ";
         assert!(line.contains(rights) && line.find(rights) < line.find(" resume "), "{line}");
         // A permission profile is no sandbox: one beside it would take its place.
         (own.sandbox, own.overrides) = (Some("profile mine".into()), vec!["default_permissions=\"mine\"".into()]);
-        let line = resume(&order(None), SESSION, &own).join(" ");
+        let line = resume(&order(None), SESSION, &own, &offer()).join(" ");
         assert!(line.contains(" --config=default_permissions=\"mine\" ") && !line.contains("--sandbox"), "{line}");
     }
 
     #[test]
     fn a_session_is_begun_where_the_conversation_works() {
-        let line = fresh(&order(Some("gpt-x")));
-        let known =
-            ["codex", "exec", "--json", "--skip-git-repo-check", "--cd=/other place", "--model=gpt-x", "--", "-"];
-        assert_eq!(line, known);
+        let line = fresh(&order(Some("gpt-x")), &offer());
+        assert_eq!(line[..4], ["codex", "exec", "--json", "--skip-git-repo-check"]);
+        assert_eq!(line[4..7], offer().for_codex(true));
+        assert_eq!(line[7..], ["--cd=/other place", "--model=gpt-x", "--", "-"]);
     }
 
     #[test]
@@ -164,8 +174,10 @@ mod tests {
             "evidence": [], "model": "its own", "sandbox": "read-only", "overrides": ["a=1"], "attached_at": akk_proto::Timestamp(0),
         });
         order.replaces = serde_json::from_value(attachment).unwrap();
-        let line = fresh(&order);
-        assert_eq!(line[4..6], ["--sandbox=read-only", "--config=a=1"]);
+        let line = fresh(&order, &offer());
+        // Its sandbox has nothing that could be opened.
+        assert_eq!(line[4..6], offer().for_codex(false));
+        assert_eq!(line[6..8], ["--sandbox=read-only", "--config=a=1"]);
         assert!(line.contains(&"--model=its own".to_owned()), "{line:?}");
     }
 }
