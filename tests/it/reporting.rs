@@ -1,15 +1,15 @@
-//! Agents report from inside their sandbox: with akk's tools, which codex starts outside of it, and by drops.
+//! Agents report with akk's tools, and by drops: from inside the sandboxes of codex, and over every transport.
 
 use crate::delegate::messages;
 use akk_proto::ConversationId;
 use akk_proto::api::{ControlClient as _, SendState};
-use akk_proto::conversation::{Need, Status};
-use akk_proto::event::{EventBody, Origin};
+use akk_proto::conversation::{Need, Status, Transport};
+use akk_proto::event::{EventBody, Origin, TurnOutcome};
 use akk_proto::message::MessageType;
 use akk_tests::binaries::binaries;
 use akk_tests::daemon::params;
 use akk_tests::model::Asked;
-use akk_tests::{Native, wait_for};
+use akk_tests::{Daemon, Native, Plan, ctl, peers, wait_for};
 use serde_json::Value;
 
 /// A session with this sandbox, and its conversation.
@@ -149,3 +149,130 @@ with_codex!(what_is_reported_while_akkd_is_down_counts_for_its_turn, mut akkd, {
     assert_eq!(done.len(), 1, "{done:?}");
     assert!(dropped(&akkd, &id).is_empty());
 });
+
+/// What the tools brought to the scriptable agent.
+fn tools(akkd: &Daemon) -> Vec<(bool, String)> {
+    akkd.agent().all("mcp").iter().map(|l| (l.facts["ok"] == true, l.text("output").to_owned())).collect()
+}
+
+#[tokio::test]
+async fn an_agent_over_acp_is_offered_the_tools_in_every_turn() {
+    let akkd = Daemon::start().await;
+    let id = akkd.delegate("mcp report_progress half\nmcp report_done all of it").await.conversation.conversation_id;
+    assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "all of it");
+    akkd.turn_over(&id).await;
+    akkd.send(&id, "mcp report_blocked no key").await;
+    assert_eq!(akkd.wait_need(&id, Need::Blocked).await.message.unwrap().body, "no key");
+    akkd.turn_over(&id).await;
+    assert!(tools(&akkd).iter().all(|(ok, said)| *ok && said.starts_with("ok ")), "{:?}", tools(&akkd));
+    let shown = akkd.get(&id).await;
+    let command = format!("{:?}", shown.turn);
+    assert!(!command.contains("AKK_TICKET"), "{command}");
+}
+
+#[tokio::test]
+async fn a_session_that_is_reached_again_is_offered_the_tools_of_its_new_process() {
+    let akkd = Plan::default().warm_minutes(0).start().await;
+    let (id, _) = akkd.done("mcp report_done one").await;
+    akkd.turn_over(&id).await;
+    akkd.send(&id, "mcp report_done two").await;
+    assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "two");
+    let pids: Vec<u32> = akkd.agent().all("mcp").iter().map(|l| l.pid).collect();
+    assert!(pids.len() == 2 && pids[0] != pids[1], "{pids:?}");
+}
+
+#[tokio::test]
+async fn a_question_over_acp_brings_its_answer_and_is_left_by_a_cancel() {
+    let akkd = Daemon::start().await;
+    let id = akkd.delegate("mcp ask_question A or B?\nmcp report_done thanks").await.conversation.conversation_id;
+    akkd.wait_need(&id, Need::Question).await;
+    assert_eq!(akkd.send(&id, "B").await.state, SendState::Sent);
+    akkd.wait_need(&id, Need::Done).await;
+    akkd.turn_over(&id).await;
+    let said = tools(&akkd);
+    assert!(said[0].1.contains("The orchestrator says (answer):\n\nB\n"), "{said:?}");
+    assert_eq!(akkd.agent().all("prompt").len(), 1, "it is told once");
+
+    akkd.send(&id, "mcp ask_question and now?").await;
+    akkd.wait_need(&id, Need::Question).await;
+    akkd.rpc().cancel(params(&id)).await.unwrap();
+    let c = akkd.until(&id, Status::Idle).await;
+    assert_eq!(c.turn.unwrap().outcome, Some(TurnOutcome::Cancelled));
+}
+
+#[tokio::test]
+async fn two_answers_to_one_question_are_both_told_and_in_order() {
+    let akkd = Daemon::start().await;
+    let id = akkd.delegate("mcp ask_question A or B?\nmcp report_done thanks").await.conversation.conversation_id;
+    akkd.wait_need(&id, Need::Question).await;
+    assert_eq!(akkd.send(&id, "B").await.state, SendState::Sent);
+    // Behind the turn, or as the next one: that is a matter of time.
+    akkd.send(&id, "say and a word more").await;
+    let more = async || akkd.agent().prompts("say and a word more").pop();
+    wait_for("the second message", more).await;
+    akkd.turn_over(&id).await;
+    assert_eq!(akkd.agent().all("prompt").len(), 2);
+}
+
+#[tokio::test]
+async fn what_an_agent_leaves_while_akkd_is_down_is_taken_in_at_its_start() {
+    let mut akkd = Daemon::start().await;
+    let id = akkd.delegate("env AKK_DROP_DIR\nenv AKK_TICKET\nsleep 600").await.conversation.conversation_id;
+    akkd.prompted("env AKK_DROP_DIR\nenv AKK_TICKET\nsleep 600").await;
+    let folder = akkd.home.temporary().join(format!("akk-{}", nix::unistd::getuid())).join("drops").join(id.as_str());
+    assert!(folder.is_dir(), "{}", folder.display());
+    akkd.kill9();
+    let launches = std::fs::read_dir(akkd.home.akk().join("launches")).unwrap();
+    let ticket =
+        launches.flatten().map(|l| l.path().join("ticket")).find(|t| t.exists()).expect("a launch has a ticket");
+    for (turn, report) in
+        [("turn-1", r#"{"type":"progress","body":"first"}"#), ("turn-1", r#"{"type":"done","body":"second"}"#)]
+    {
+        let words = [
+            "callback",
+            "--conversation",
+            id.as_str(),
+            "--turn",
+            turn,
+            "--ticket-file",
+            ticket.to_str().unwrap(),
+            report,
+        ];
+        let output = ctl::command(&akkd.home, &words).env("AKK_DROP_DIR", &folder).output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains("left for akkd"), "{said}");
+    }
+    std::os::unix::fs::symlink("/etc/passwd", folder.join("00.json")).unwrap();
+    akkd.start_again().await;
+    assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "second");
+    assert_eq!(reported_by(&akkd, &id).await, ["first", "second"]);
+    let refused = akkd.events(&id).await.into_iter().find_map(|e| match e.body {
+        EventBody::DropRefused { file, reason } => Some((file, reason)),
+        _ => None,
+    });
+    assert_eq!(refused, Some(("00.json".into(), "it is a symbolic link".into())));
+}
+
+async fn reported_by(akkd: &Daemon, id: &ConversationId) -> Vec<String> {
+    let of = |body: EventBody| match body {
+        EventBody::Message(m) if m.origin == Origin::Callback => Some(m.message.body),
+        _ => None,
+    };
+    akkd.events(id).await.into_iter().filter_map(|e| of(e.body)).collect()
+}
+
+#[tokio::test]
+async fn over_the_real_acpx_the_agent_has_the_tools() {
+    if peers::peers("over_the_real_acpx_the_agent_has_the_tools").is_none() {
+        return;
+    }
+    let akkd = Plan::default().over(Transport::Acpx).start().await;
+    let id = akkd.delegate("mcp report_done by the tool").await.conversation.conversation_id;
+    assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "by the tool");
+    akkd.turn_over(&id).await;
+    akkd.send(&id, "mcp ask_question A or B?\nmcp report_done I see").await;
+    akkd.wait_need(&id, Need::Question).await;
+    assert_eq!(akkd.send(&id, "B").await.state, SendState::Sent);
+    assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "I see");
+    assert!(tools(&akkd).iter().all(|(ok, _)| *ok), "{:?}", tools(&akkd));
+}

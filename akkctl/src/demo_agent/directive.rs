@@ -29,6 +29,8 @@ pub(super) enum Directive {
     Callback { kind: String, text: String },
     /// `callbackraw TEXT`: the same with a text of any form instead of the message.
     CallbackRaw(String),
+    /// `mcp TOOL TEXT`: reports with a tool of the MCP server that the client offered.
+    Mcp { tool: String, text: String },
     /// `ask TEXT`: reports a question and ends the turn.
     Ask(String),
     /// `sleep S`: waits; a cancel ends the wait and the turn.
@@ -125,6 +127,7 @@ impl Directive {
             "update" => Self::Update(serde_json::from_str(rest).ok()?),
             "callback" if !tail.is_empty() => Self::Callback { kind: first.to_owned(), text: text(tail) },
             "callbackraw" => Self::CallbackRaw(text(rest)),
+            "mcp" if !tail.is_empty() => Self::Mcp { tool: first.to_owned(), text: text(tail) },
             "ask" if !rest.is_empty() => Self::Ask(text(rest)),
             "sleep" => Self::Sleep(seconds(rest, 1.0)?),
             "block" => Self::Block(seconds(rest, 1.0)?),
