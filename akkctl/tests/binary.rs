@@ -3,6 +3,7 @@
 
 #[expect(unreachable_pub, reason = "the unit tests use it too")]
 mod fake;
+mod report;
 mod sessions;
 mod takeover;
 

@@ -25,13 +25,13 @@ async fn reported(akkd: &Native, id: &ConversationId, kind: MessageType) -> (Ori
         EventBody::Message(m) if m.message.kind == kind => Some((m.origin, m.message.body)),
         _ => None,
     };
-    akkd.events(id).await.into_iter().filter_map(|e| of(e.body)).next_back().expect("it was reported")
+    akkd.events(id).await.into_iter().filter_map(|e| of(e.body)).next_back().unwrap()
 }
 
 /// What the model got from the last tool that it used.
 fn brought(asked: &Asked) -> String {
     let is_output = |item: &&Value| item["type"].as_str().is_some_and(|t| t.ends_with("_output"));
-    asked.body["input"].as_array().unwrap().iter().rfind(is_output).expect("a tool was used")["output"].to_string()
+    asked.body["input"].as_array().unwrap().iter().rfind(is_output).unwrap()["output"].to_string()
 }
 
 /// The command that a prompt asks an agent to report with.
