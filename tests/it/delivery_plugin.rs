@@ -28,7 +28,7 @@ impl Plugin {
     }
 
     async fn next(&mut self) -> Option<DeliveryItem> {
-        let next = tokio::time::timeout(PATIENCE, self.items.next()).await.expect("an item comes");
+        let next = tokio::time::timeout(PATIENCE, self.items.next()).await.unwrap();
         next.map(Result::unwrap)
     }
 
@@ -157,6 +157,24 @@ async fn an_akkd_that_was_killed_offers_what_it_had_begun_as_the_same_attempt() 
 }
 
 #[tokio::test]
+async fn an_akkd_that_stops_in_peace_leaves_to_the_next_what_openclaw_has() {
+    let mut akkd = Daemon::start().await;
+    let (id, first) = reported(&akkd, MAIN, Some("x")).await;
+    akkd.turn_over(&id).await;
+    let mut plugin = Plugin::connect(&akkd, "x", "p").await;
+    let offer = plugin.offer().await;
+    plugin.handed(&offer).await;
+    akkd.stop(true).await;
+    assert_eq!(plugin.next().await, None, "the plugin learns that akkd is gone");
+    akkd.start_again().await;
+    assert_eq!(row(&akkd, &first.delivery_id).await.state, DeliveryState::Handed);
+    // The same process of OpenClaw tells how its run ended before it is asked.
+    let rpc = akkd.connect().await;
+    let said = DeliveryParams { delivery_id: first.delivery_id.clone(), attempt: Some(1) };
+    assert_eq!(rpc.delivery_ack(said).await.unwrap().delivery.state, DeliveryState::Acknowledged);
+}
+
+#[tokio::test]
 async fn an_acknowledgement_that_was_not_answered_counts_or_is_asked_for_again() {
     let mut akkd = Daemon::start().await;
     let (_, first) = reported(&akkd, MAIN, Some("x")).await;
@@ -226,7 +244,7 @@ async fn a_newer_connection_of_an_installation_supersedes_the_older() {
 }
 
 #[tokio::test]
-async fn fifty_sessions_are_told_beside_each_other_and_fifty_reports_to_one_session_in_order() {
+async fn sessions_are_told_beside_each_other_and_reports_to_one_session_in_order() {
     let akkd = Plan::default().warm_minutes(0).start().await;
     let mut ids = Vec::new();
     for n in 0..10 {
@@ -313,6 +331,7 @@ async fn closing_keeps_what_was_not_told_and_deleting_is_refused_until_it_was() 
     let offer = plugin.offer().await;
     assert_eq!(offer.delivery_id, first.delivery_id);
     plugin.ack(&offer).await;
+    assert_eq!(akkd.event_names(&id).await.last(), Some(&"delivery_accepted"));
     akkd.rpc().delete(params()).await.unwrap();
 }
 
