@@ -98,8 +98,11 @@ pub(crate) enum Command {
     },
     /// Report to the orchestrator (run by agents, inside a turn)
     ///
-    /// Exit code 0 only when the report is stored for good. Conversation, ticket and socket come from the environment that akkd gives to agents.
+    /// Exit code 0 only when the report is stored for good: by akkd, or in the drop folder for akkd. Conversation, ticket, socket and drop folder come from the environment that akkd gives to agents.
     Callback(Callback),
+    /// Serve the reporting tools of an agent (started by the agent; MCP over standard input and output)
+    #[command(hide = true)]
+    ReportServer(ReportServer),
     /// Watch a delegation from beginning to end, with a built-in agent
     Demo,
     /// Print a completion script
@@ -463,6 +466,29 @@ pub(crate) struct Callback {
     /// Read the ticket from a file [default: AKK_TICKET]
     #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
     pub(crate) ticket_file: Option<PathBuf>,
+    /// The folder to leave the report in when nobody answers on the socket [default: AKK_DROP_DIR]
+    #[arg(long, value_name = "FOLDER", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
+    pub(crate) drop_dir: Option<PathBuf>,
+}
+
+/// `report-server`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportServer {
+    /// The conversation
+    #[arg(long, value_name = "ID")]
+    pub(crate) conversation: ConversationId,
+    /// The callback socket
+    #[arg(long, value_name = "PATH", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) socket: PathBuf,
+    /// The file with the ticket
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
+    pub(crate) ticket_file: PathBuf,
+    /// The folder to leave reports in when nobody answers on the socket
+    #[arg(long, value_name = "FOLDER", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
+    pub(crate) drop_dir: Option<PathBuf>,
+    /// The turn that reports belong to when the agent names none [default: the open one]
+    #[arg(long, value_name = "TURN")]
+    pub(crate) turn: Option<TurnId>,
 }
 
 fn policy() -> impl TypedValueParser<Value = PermissionPolicy> {

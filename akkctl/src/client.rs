@@ -151,6 +151,11 @@ impl Client {
         }
     }
 
+    /// The connection itself, so that another thread can end a call by shutting it down.
+    pub(crate) fn connection(&self) -> Option<UnixStream> {
+        self.reader.get_ref().try_clone().ok()
+    }
+
     /// Subscribes with `method`; the connection serves nothing else from then on.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ pub(crate) const CONVERSATION: &str = "AKK_CONVERSATION";
 pub(crate) const TICKET: &str = "AKK_TICKET";
 /// Where an agent reports.
 pub(crate) const CALLBACK_SOCKET: &str = "AKK_CALLBACK_SOCKET";
+/// Where an agent leaves a report when it cannot reach that.
+pub(crate) const DROP_DIR: &str = "AKK_DROP_DIR";
 
 /// Where akkd keeps its things, and who asks.
 #[derive(Debug, Clone)]

@@ -155,6 +155,16 @@ pub(crate) enum Error {
         /// What the agent is to do.
         hint: &'static str,
     },
+    /// A report that could neither be sent nor left in the drop folder.
+    #[error("{cause}; and it cannot be left in {} either: {source}", .folder.display())]
+    NotLeft {
+        /// Why it could not be sent.
+        cause: Box<Error>,
+        /// The drop folder.
+        folder: PathBuf,
+        /// Why it could not be left there.
+        source: io::Error,
+    },
     /// Another program could not do its part.
     #[error("{message}")]
     Program {
@@ -187,7 +197,7 @@ impl Error {
         match self {
             Self::Refused(f) => f.kind.exit_code(),
             Self::ReaderLeft => exit::OK,
-            Self::Report { cause, .. } => cause.exit_code(),
+            Self::Report { cause, .. } | Self::NotLeft { cause, .. } => cause.exit_code(),
             Self::Usage { .. } => exit::USAGE,
             Self::NotRunning(_)
             | Self::Connect { .. }
@@ -215,6 +225,7 @@ impl Error {
             Self::Refused(f) => f.hint.clone(),
             Self::Usage { hint, .. } | Self::Program { hint, .. } => hint.clone(),
             Self::Report { hint, .. } => (*hint).to_owned(),
+            Self::NotLeft { cause, .. } => cause.hint(),
             Self::NotRunning(_) | Self::ServiceStopped => "Start it with `akkctl daemon start`.".to_owned(),
             Self::Connect { .. } => {
                 "Check that you may use this path, and that AKK_HOME and AKK_SOCKET name the right place.".to_owned()

@@ -4,6 +4,7 @@
 #[expect(unreachable_pub, reason = "the unit tests use it too")]
 mod fake;
 mod openclaw;
+mod report;
 mod sessions;
 mod takeover;
 

@@ -1,5 +1,6 @@
 //! Carries out what core asked for; the only place that knows executors, prompts and configuration together.
 
+use crate::callback::Intake;
 use crate::config::ConfigSource;
 use crate::conversation::{Asked, Conversations};
 use crate::executor::{
@@ -28,12 +29,19 @@ pub struct Effects {
     executors: Executors,
     config: Arc<ConfigSource>,
     store: Store,
+    intake: Intake,
 }
 
 impl Effects {
     /// What it takes to carry out effects.
-    pub fn new(conversations: Conversations, executors: Executors, config: Arc<ConfigSource>, store: Store) -> Self {
-        Self { conversations, executors, config, store }
+    pub fn new(
+        conversations: Conversations,
+        executors: Executors,
+        config: Arc<ConfigSource>,
+        store: Store,
+        intake: Intake,
+    ) -> Self {
+        Self { conversations, executors, config, store, intake }
     }
 
     /// Serves the channel of effects until every sender is gone.
@@ -55,7 +63,10 @@ impl Effects {
             Effect::AnswerPermission { launch_id, request, option } => {
                 self.executors.answer_permission(id.clone(), PermissionAnswer { launch_id, request, option });
             }
-            Effect::ReleaseAgent { reason } => self.executors.release(id.clone(), reason),
+            Effect::ReleaseAgent { reason } => {
+                self.executors.release(id.clone(), reason);
+                self.close_drops(id.clone());
+            }
             // Part of the transaction that asked for them.
             Effect::RevokeTickets | Effect::Deliver { .. } => {}
         }
@@ -73,6 +84,17 @@ impl Effects {
                 self.end_turn(id, turn_id, How::CannotStart { reason: error.message });
             }
         }
+    }
+
+    /// Where the conversation is closed, nothing is left for it any more.
+    fn close_drops(&self, id: ConversationId) {
+        let (conversations, intake) = (self.conversations.clone(), self.intake.clone());
+        // Off this task: what is taken in asks for work of it.
+        tokio::spawn(async move {
+            if conversations.state(&id).await.is_ok_and(|state| state.phase.is_terminal()) {
+                intake.close_drops(&id).await;
+            }
+        });
     }
 
     fn end_turn(&self, id: &ConversationId, turn_id: &TurnId, how: How) {
@@ -186,7 +208,12 @@ impl Effects {
 }
 
 /// The conversation room takes what executors learn.
-pub struct ToConversations(pub Conversations);
+pub struct ToConversations {
+    /// The way to every conversation.
+    pub conversations: Conversations,
+    /// Knows what agents left for them.
+    pub intake: Intake,
+}
 
 impl ReportSink for ToConversations {
     fn report(
@@ -195,8 +222,12 @@ impl ReportSink for ToConversations {
         report: ExecutorReport,
         checkpoint: Option<Checkpoint>,
     ) -> BoxFuture<'static, Result<(), ReportError>> {
-        let conversations = self.0.clone();
+        let (conversations, intake) = (self.conversations.clone(), self.intake.clone());
         async move {
+            // What the agent left before it ended its turn belongs to that turn.
+            if matches!(report, ExecutorReport::TurnEnded { .. }) {
+                intake.take_drops(&conversation).await;
+            }
             match conversations.executor_report(&conversation, report, checkpoint).await {
                 Ok(_) => Ok(()),
                 // What was not judged is said again: a turn whose end is forgotten would never end.
@@ -269,6 +300,7 @@ impl Prompts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callback::DropFolders;
     use crate::conversation::testing::{House, created, normal};
 
     #[tokio::test]
@@ -291,7 +323,10 @@ mod tests {
         let turn_id = house.open_turn(&id).await;
         house.store.close().await;
         let report = ExecutorReport::TurnEnded { turn_id, ended: Box::new(Ended::bare(normal())) };
-        let answer = ToConversations(house.conversations.clone()).report(id, report, None).await;
+        let folders = DropFolders::new(house.dir.path(), house.dir.path().join("tmp"));
+        let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders);
+        let to = ToConversations { conversations: house.conversations.clone(), intake };
+        let answer = to.report(id, report, None).await;
         assert!(matches!(answer, Err(ReportError::Storage(_))), "{answer:?}");
     }
 }

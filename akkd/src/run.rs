@@ -1,9 +1,9 @@
 //! The wiring: every room is made here, in order, and taken down in the reverse order.
 
-use crate::callback::Intake;
+use crate::callback::{DropFolders, Intake};
 use crate::clock::Clock;
 use crate::config::{ConfigSource, agent_environment};
-use crate::conversation::{Conversations, IdleTimers};
+use crate::conversation::{Asked, Conversations, IdleTimers};
 use crate::delivery::{Deliveries, Plugins, Runner};
 use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -75,9 +75,16 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let sessions = Sessions::new(vec![Arc::new(codex_sessions(&config, &clock))]);
     let (timers, idle_queue) = IdleTimers::new(clock.clone());
     let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
+    let env = &config.surroundings().env;
+    let temporary = env.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| "/tmp".into(), PathBuf::from);
+    let drop_folders = DropFolders::new(&paths.state, temporary);
+    let intake = Intake::new(store.clone(), conversations.clone(), drop_folders.clone());
+    // First of all: what agents left while no akkd ran was said before anything that is done now. What it asks for
+    // follows from the stored state, as after every start.
+    let asked = without_effects(intake.take_all_drops(), asked).await;
     let executors = Executors::new(Context {
         ledger: Arc::new(store.clone()),
-        reports: Arc::new(ToConversations(conversations.clone())),
+        reports: Arc::new(ToConversations { conversations: conversations.clone(), intake: intake.clone() }),
         prompts: Arc::new(Prompts { store: store.clone(), akkctl: akkctl_path(&config) }),
         sessions: sessions.clone(),
         environment: {
@@ -86,10 +93,12 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         },
         launches: paths.launches(),
         callback_socket: paths.callback_socket.clone(),
+        akkctl: config.surroundings().akkctl.clone(),
+        drop_folder: Arc::new(move |id, place| drop_folders.folder(id, place)),
         timings: Timings { cancel_grace: config.current().cancel_grace, ..Timings::default() },
     })
     .map_err(|e| system("use the folder of launches", &e))?;
-    let effects = Effects::new(conversations.clone(), executors.clone(), config.clone(), store.clone());
+    let effects = Effects::new(conversations.clone(), executors.clone(), config.clone(), store.clone(), intake.clone());
 
     let quit = CancellationToken::new();
     // These are not waited for: what they leave undone follows from the stored state at the next start.
@@ -122,6 +131,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         sessions,
         takeovers,
         deliveries,
+        waits: intake.waits(),
         config: config.clone(),
         clock: clock.clone(),
         paths: paths.clone(),
@@ -132,7 +142,15 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         },
         stop: stop.clone(),
     };
-    let callback = Callback { intake: Intake::new(store.clone(), conversations.clone()) };
+    tokio::spawn({
+        let executors = executors.clone();
+        intake.clone().watch_drops(move || executors.agents() > 0, quit.clone())
+    });
+    let heard = {
+        let executors = executors.clone();
+        Arc::new(move |id| executors.touch(id))
+    };
+    let callback = Callback { intake, heard };
     let doors = Doors {
         control: control.into_rpc().into(),
         callback: callback.into_rpc().into(),
@@ -172,6 +190,19 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     // The lock is let go last: whoever takes it finds everything written.
     drop(lock);
     Ok(())
+}
+
+/// Does `work` while nobody carries effects out: they are let go.
+async fn without_effects(work: impl Future<Output = ()>, mut asked: mpsc::Receiver<Asked>) -> mpsc::Receiver<Asked> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            () = &mut work => break,
+            _ = asked.recv() => {}
+        }
+    }
+    while asked.try_recv().is_ok() {}
+    asked
 }
 
 /// Takes the lock. An akkd that stops has removed its sockets, and lets the lock go once its agents have ended: it is

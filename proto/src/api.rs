@@ -576,6 +576,9 @@ pub struct ReportParams {
     pub attempt_id: Option<RequestId>,
     /// What the agent wrote: JSON, or text with JSON in it. 256 KiB at most.
     pub message: String,
+    /// `callback.await_answer` follows at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
 }
 
 /// Answer of `callback.report`: the message is durable.
@@ -594,16 +597,66 @@ pub struct ReportAnswer {
     pub budget_level: BudgetLevel,
 }
 
+/// Parameters of `callback.await_answer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AwaitParams {
+    /// The conversation, by its full id.
+    pub conversation_id: ConversationId,
+    /// The secret of the agent's launch.
+    pub ticket: String,
+    /// The question, as `callback.report` named it.
+    pub message_id: MessageId,
+    /// Milliseconds to wait at most; cut at 50,000.
+    pub wait_ms: u64,
+}
+
+/// Answer of `callback.await_answer`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AwaitAnswer {
+    /// The message that goes to the agent next. It waits like any other until `callback.confirm_answer` takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Message>,
+    /// Nothing will come inside this turn any more: it was stopped, or went on another way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+    /// The conversation's status now.
+    pub status: Status,
+}
+
+/// Parameters of `callback.confirm_answer`: the agent is being told, in the turn in which it asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmParams {
+    /// The conversation, by its full id.
+    pub conversation_id: ConversationId,
+    /// The secret of the agent's launch.
+    pub ticket: String,
+    /// The question.
+    pub message_id: MessageId,
+    /// The message that answers it.
+    pub answer_id: MessageId,
+}
+
+/// Answer of `callback.confirm_answer`: durable. Repeats are answered the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmAnswer {
+    /// Whether it counts as sent. If not, it goes to the agent another way, and must not be told here.
+    pub confirmed: bool,
+    /// The conversation's status now.
+    pub status: Status,
+}
+
 #[cfg(any(feature = "server", feature = "client"))]
 mod rpc {
     #![allow(unused_imports, reason = "which names the macro uses depends on the half that is asked for")]
     use super::{
-        CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer,
-        DeliveryAnswer, DeliveryFailedParams, DeliveryHandedParams, DeliveryListAnswer, DeliveryListParams,
-        DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer, HistoryAnswer,
-        HistoryParams, ListAnswer, ListParams, PermitAnswer, PermitParams, ReportAnswer, ReportParams, ResultAnswer,
-        ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams,
-        WaitAnswer, WaitParams,
+        AwaitAnswer, AwaitParams, CancelAnswer, CloseParams, ConfirmAnswer, ConfirmParams, ConversationParams,
+        DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryFailedParams,
+        DeliveryHandedParams, DeliveryListAnswer, DeliveryListParams, DeliveryParams, DeliveryProbedParams,
+        DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams,
+        PermitAnswer, PermitParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams,
+        SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams, WaitAnswer, WaitParams,
     };
     use crate::delivery::DeliveryItem;
     use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
@@ -709,6 +762,12 @@ mod rpc {
         /// A report of an agent. Answered when the message is durable.
         #[method(name = "callback.report")]
         async fn report(&self, params: ReportParams) -> RpcResult<ReportAnswer>;
+        /// Waits for what the orchestrator says to a question, so that it can be told inside the turn that asked.
+        #[method(name = "callback.await_answer")]
+        async fn await_answer(&self, params: AwaitParams) -> RpcResult<AwaitAnswer>;
+        /// The agent is being told that message: it counts as sent. Answered when that is durable.
+        #[method(name = "callback.confirm_answer")]
+        async fn confirm_answer(&self, params: ConfirmParams) -> RpcResult<ConfirmAnswer>;
     }
 }
 #[cfg(any(feature = "server", feature = "client"))]

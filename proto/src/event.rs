@@ -175,6 +175,20 @@ pub enum EventBody {
         /// The first one.
         message_id: MessageId,
     },
+    /// The agent got its answer inside the turn in which it asked, and works on.
+    QuestionAnswered {
+        /// The question.
+        question: MessageId,
+        /// The message that was told; `message_sent` of it stands right before.
+        answer: MessageId,
+    },
+    /// A file in the drop folder was set aside. It lies there with `.refused` behind its name.
+    DropRefused {
+        /// Its name, printable, 200 characters at most.
+        file: String,
+        /// Why, as a sentence.
+        reason: String,
+    },
     /// The conversation goes on with a session that the user had started.
     NativeSessionAttached(Box<NativeAttachment>),
     /// The conversation begins with a summary of a session that the user had started.
@@ -250,6 +264,8 @@ impl EventBody {
             Self::ModelSelected { .. } => "model_selected",
             Self::LateCallback(_) => "late_callback",
             Self::DuplicateCallback { .. } => "duplicate_callback",
+            Self::QuestionAnswered { .. } => "question_answered",
+            Self::DropRefused { .. } => "drop_refused",
             Self::NativeSessionAttached(_) => "native_session_attached",
             Self::NativeSessionForked(_) => "native_session_forked",
             Self::NativeSessionBootstrapped => "native_session_bootstrapped",

@@ -11,6 +11,7 @@ pub mod api;
 pub mod client;
 pub mod conversation;
 pub mod delivery;
+pub mod drops;
 pub mod error;
 pub mod event;
 pub mod ids;

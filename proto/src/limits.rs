@@ -30,3 +30,10 @@ pub const MAX_SEARCH_CHARS: usize = 1000;
 pub const MAX_KINDS: usize = 100;
 /// Conversations, events or hits in one page at most.
 pub const MAX_PAGE: u32 = 1000;
+/// How long a question of an agent may wait for its answer inside the turn, in milliseconds. The tightest time limit of
+/// a tool that is known is a minute (codex 0.169).
+pub const MAX_ANSWER_WAIT_MS: u64 = 50_000;
+/// Largest file that is taken in from a drop folder, in bytes.
+pub const MAX_DROP_BYTES: usize = MAX_CALLBACK_REQUEST_BYTES;
+/// Files that may wait in the drop folder of one conversation; those that were set aside count.
+pub const MAX_DROPS: usize = 1000;

@@ -38,6 +38,7 @@ mod private;
 mod real_acpx;
 mod real_codex_acp;
 mod recovery;
+mod reporting;
 mod restart;
 mod supervision;
 mod takeover;

@@ -110,9 +110,17 @@ with_codex!(what_the_configuration_allows_meanwhile_is_not_allowed_to_the_sessio
     config.write_all(b"\n[sandbox_workspace_write]\nnetwork_access = true\nwritable_roots = [\"/opt\"]\n").unwrap();
     akkd.send(&id, "SAY the same as before").await;
     assert_eq!(said(&akkd, &id).await, "the same as before");
-    let turns = records(&akkd, &session, "turn_context");
+    let mut turns = records(&akkd, &session, "turn_context");
     assert_eq!(turns.len(), 2);
+    // But for the folder in which the agent can leave its reports.
+    let roots = turns[1]["payload"]["sandbox_policy"].as_object_mut().unwrap().remove("writable_roots").unwrap();
+    assert!(roots.as_array().unwrap().iter().all(|r| r.as_str().unwrap().ends_with(&format!("drops/{id}"))), "{roots}");
+    turns[0]["payload"]["sandbox_policy"].as_object_mut().unwrap().remove("writable_roots");
     assert_eq!(turns[0]["payload"]["sandbox_policy"], turns[1]["payload"]["sandbox_policy"]);
+    akkd.send(&id, "SAY once more").await;
+    assert_eq!(said(&akkd, &id).await, "once more");
+    let turns = records(&akkd, &session, "turn_context");
+    assert_eq!(turns[2]["payload"]["sandbox_policy"]["writable_roots"], roots, "it is added once");
 });
 
 with_codex!(the_model_and_the_directory_of_the_session_hold_for_what_is_sent, akkd, {

@@ -33,15 +33,20 @@ async fn nobody_else_can_read_or_write_what_akkd_keeps() {
 }
 
 #[tokio::test]
-async fn the_ticket_stands_nowhere_but_in_the_agents_environment() {
-    let akkd = Daemon::start().await;
+async fn the_ticket_stands_in_the_agents_environment_and_in_one_file_that_goes_with_its_launch() {
+    let mut akkd = Daemon::start().await;
     // The agent keeps it in a file of its own: what it says would be recorded.
-    let (_, answer) = akkd.done("envfile AKK_TICKET ticket.txt\ncallback done ok").await;
+    let (_, answer) = akkd.done("envfile AKK_TICKET ticket.txt\nmcp report_progress x\ncallback done ok").await;
     assert_eq!(answer.need, Some(Need::Done));
     let ticket = std::fs::read(akkd.home.workspace().join("ticket.txt")).unwrap();
     assert!(ticket.len() >= 43);
-    for file in everything(&akkd.home.akk()).into_iter().filter(|p| p.is_file()) {
-        let bytes = std::fs::read(&file).unwrap();
-        assert!(!bytes.windows(ticket.len()).any(|w| w == ticket), "{}", file.display());
-    }
+    let found = |akkd: &Daemon| -> Vec<PathBuf> {
+        let files = everything(&akkd.home.akk()).into_iter().filter(|p| p.is_file());
+        files.filter(|p| std::fs::read(p).unwrap().windows(ticket.len()).any(|w| w == ticket)).collect()
+    };
+    let files = found(&akkd);
+    assert!(files.len() == 1 && files[0].starts_with(akkd.home.akk().join("launches")), "{files:?}");
+    assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    akkd.stop(true).await;
+    assert_eq!(found(&akkd), Vec::<PathBuf>::new());
 }

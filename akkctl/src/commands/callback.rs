@@ -4,27 +4,19 @@
 
 use super::Context;
 use super::input::Source;
-use crate::akkd::new_request_id;
 use crate::cli::Callback;
-use crate::client::{Answer, Client};
 use crate::environment::{self, set};
 use crate::error::{Error, Result, exit};
 use crate::output;
+use crate::report::{Door, Sent, drop_folder, send};
 use akk_proto::ConversationId;
 use akk_proto::api::{ReportAnswer, ReportParams};
 use akk_proto::limits::MAX_CALLBACK_MESSAGE_BYTES;
 use akk_proto::message::MessageType;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-/// A restart of akkd takes less; an agent that is told to try again often does not.
-const RESTART: Duration = Duration::from_secs(3);
-/// Between two tries to connect. Nothing tells an agent that a socket listens again.
-const PAUSE: Duration = Duration::from_millis(50);
-/// A report is a row in a database.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest ticket that is taken from a file, in bytes.
 const MAX_TICKET: usize = 4096;
 
@@ -36,39 +28,33 @@ pub(super) fn run(args: Callback, context: &Context<'_>) -> Result<u8> {
     let ticket = ticket(args.ticket_file.as_deref())?;
     let message = report(args.text.or(args.message), args.message_file.as_deref())?;
     let kind = report_type(&message);
-    let params = ReportParams {
-        conversation_id,
-        ticket,
-        turn_id: args.turn,
-        // One name for all attempts: however often it arrives, it is one report.
-        attempt_id: new_request_id(),
-        message,
-    };
+    let params = ReportParams { conversation_id, ticket, turn_id: args.turn, attempt_id: None, message, waits: false };
     let socket = set(environment::CALLBACK_SOCKET)
         .map_or_else(|| context.surroundings.paths.callback_socket.clone(), PathBuf::from);
-    let answer = deliver(&params, &socket).map_err(for_an_agent)?;
-    context.show::<ReportAnswer>(&answer, |a, _| output::reported(a, kind.map_or("report", MessageType::as_str)))?;
-    Ok(exit::OK)
-}
-
-/// Calls until akkd answers; waits out a restart of it.
-fn deliver(params: &ReportParams, socket: &Path) -> Result<Answer> {
-    let begun = Instant::now();
-    loop {
-        let answer = Client::connect(socket).and_then(|mut c| c.call("callback.report", params, PATIENCE));
-        match answer {
-            Err(Error::NotRunning(_) | Error::Broken { .. }) if begun.elapsed() < RESTART => std::thread::sleep(PAUSE),
-            other => return other,
+    // Nobody would hear of a drop that akkd has to set aside: what is no report is left to akkd's own words.
+    let folder = drop_folder(args.drop_dir).filter(|_| kind.is_some_and(MessageType::goes_to_orchestrator));
+    let door = Door { socket, folder };
+    let sent = send(&door, params).map_err(for_an_agent)?;
+    let kind = kind.map_or("report", MessageType::as_str);
+    match sent {
+        Sent::Recorded(answer) => context.show::<ReportAnswer>(&answer, |a, _| output::reported(a, kind))?,
+        Sent::Left(left) if context.json => {
+            output::print(&format!("{}\n", json!({ "left": left.file, "in_memory": left.in_memory })))?;
         }
+        Sent::Left(left) => output::print(&output::left(kind, left.in_memory))?,
     }
+    Ok(exit::OK)
 }
 
 fn for_an_agent(e: Error) -> Error {
     let hint = match &e {
         // akkd's own words are written for an agent; a wrong size has its own advice.
         Error::Refused(_) | Error::TooLarge { .. } => return e,
+        Error::NotLeft { .. } => {
+            "use your reporting tools of akk (report_done, ask_question, report_blocked, report_error), or end your turn with the report as your final text"
+        }
         Error::Connect { .. } => {
-            "allow connections to this socket in your sandbox and run the same command again, or end your turn with the report as your final text"
+            "use your reporting tools of akk if you have them, or allow connections to this socket in your sandbox and run the same command again, or end your turn with the report as your final text"
         }
         Error::NotRunning(_) | Error::Broken { .. } | Error::Silent { .. } => {
             "run the same command once more; if it fails again, end your turn with the report as your final text"

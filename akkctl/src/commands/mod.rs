@@ -10,6 +10,7 @@ mod doctor;
 mod follow;
 mod input;
 mod openclaw;
+mod report_server;
 mod sessions;
 mod takeover;
 mod wait;
@@ -83,6 +84,7 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::OpenClaw { command } => openclaw::run(command, &context),
         Command::Daemon { command } => daemon::run(command, &context),
         Command::Callback(args) => callback::run(args, &context),
+        Command::ReportServer(args) => report_server::run(args),
         Command::Demo => demo::run(context.view),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -155,6 +155,7 @@ impl Agent {
         };
         let session = Arc::new(Session::new(uuid::Uuid::new_v4().to_string(), kept));
         self.save(&session)?;
+        session.take_offer(params);
         locked(&self.0.sessions).insert(session.id.clone(), Arc::clone(&session));
         self.0.wire.log("session", json!({"session": session.id, "how": "new", "cwd": params["cwd"]}));
         let mut answer = session.describe(options);
@@ -177,7 +178,7 @@ impl Agent {
         self.login(Auth::AtSession)?;
         let found = self.session(params);
         self.0.wire.log("session", json!({"session": params["sessionId"], "how": how, "found": found.is_ok()}));
-        found
+        found.inspect(|session| session.take_offer(params))
     }
 
     fn session(&self, params: &Value) -> Result<Arc<Session>, RpcError> {

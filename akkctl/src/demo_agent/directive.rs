@@ -31,6 +31,8 @@ pub(super) enum Directive {
     CallbackRaw(String),
     /// `akkctl WORD…`: runs akkctl against the akkd that this agent works for, and says what it came to.
     Akkctl(String),
+    /// `mcp TOOL TEXT`: reports with a tool of the MCP server that the client offered.
+    Mcp { tool: String, text: String },
     /// `ask TEXT`: reports a question and ends the turn.
     Ask(String),
     /// `sleep S`: waits; a cancel ends the wait and the turn.
@@ -128,6 +130,7 @@ impl Directive {
             "callback" if !tail.is_empty() => Self::Callback { kind: first.to_owned(), text: text(tail) },
             "callbackraw" => Self::CallbackRaw(text(rest)),
             "akkctl" if !rest.is_empty() => Self::Akkctl(rest.to_owned()),
+            "mcp" if !tail.is_empty() => Self::Mcp { tool: first.to_owned(), text: text(tail) },
             "ask" if !rest.is_empty() => Self::Ask(text(rest)),
             "sleep" => Self::Sleep(seconds(rest, 1.0)?),
             "block" => Self::Block(seconds(rest, 1.0)?),

@@ -9,6 +9,7 @@
 
 mod agent;
 mod directive;
+mod mcp;
 mod options;
 mod prompt;
 mod session;

@@ -25,17 +25,24 @@ pub(super) struct Kept {
 pub(super) struct Session {
     pub(super) id: String,
     pub(super) kept: Mutex<Kept>,
+    /// The MCP servers that the client offered last.
+    pub(super) servers: Mutex<Vec<Value>>,
     /// The turn that runs now.
     pub(super) turn: Mutex<Option<Arc<Cancel>>>,
 }
 
 impl Session {
     pub(super) fn new(id: String, kept: Kept) -> Self {
-        Self { id, kept: Mutex::new(kept), turn: Mutex::default() }
+        Self { id, kept: Mutex::new(kept), servers: Mutex::default(), turn: Mutex::default() }
     }
 
     pub(super) fn model(&self) -> Option<String> {
         locked(&self.kept).model.clone()
+    }
+
+    /// Takes what `session/new`, `load` and `resume` offer.
+    pub(super) fn take_offer(&self, params: &Value) {
+        *locked(&self.servers) = params["mcpServers"].as_array().cloned().unwrap_or_default();
     }
 
     /// What `session/new`, `load` and `resume` tell about it besides its id.

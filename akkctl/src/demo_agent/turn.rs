@@ -2,6 +2,7 @@
 
 use super::agent::Agent;
 use super::directive::{Call, Directive, script};
+use super::mcp;
 use super::prompt::Prompt;
 use super::session::{Cancel, Session};
 use super::story;
@@ -139,6 +140,7 @@ impl Turn {
             Directive::CallbackRaw(text) => {
                 self.report(text);
             }
+            Directive::Mcp { tool, text } => self.call_mcp(tool, text),
             Directive::Ask(text) => {
                 self.report(&json!({"type": "question", "body": text}).to_string());
                 return Ok(Step::Stop("end_turn".to_owned()));
@@ -301,6 +303,19 @@ impl Turn {
             .log("callback", json!({"ok": ok, "message": message, "output": output, "turn": self.prompt.turn}));
         self.end_tool(&call, if ok { "completed" } else { "failed" }, &output);
         ok
+    }
+
+    /// Reports with a tool that the client offered.
+    fn call_mcp(&self, tool: &str, body: &str) {
+        let call = self.begin_tool(&Call::new("other", tool));
+        let server = locked(&self.session.servers).first().cloned().unwrap_or_default();
+        let arguments = json!({"body": body, "turn": self.prompt.turn});
+        let (ok, output) = match mcp::call(&server, tool, &arguments, &self.cancel) {
+            Ok(brought) => (brought.ok, brought.text),
+            Err(e) => (false, format!("cannot call: {e}")),
+        };
+        self.agent.0.wire.log("mcp", json!({"ok": ok, "tool": tool, "output": output, "turn": self.prompt.turn}));
+        self.end_tool(&call, if ok { "completed" } else { "failed" }, &output);
     }
 
     fn run_callback(&self, message: &str) -> std::io::Result<Output> {

@@ -29,7 +29,7 @@ pub(crate) use doctor::doctor;
 pub(crate) use history::{event_line, progress_line, trace};
 pub(crate) use list::list;
 pub(crate) use log::log_line;
-pub(crate) use report::{cancelled, delegated, deleted, error, permitted, reported, result, sent, waited};
+pub(crate) use report::{cancelled, delegated, deleted, error, left, permitted, reported, result, sent, waited};
 pub(crate) use search::search;
 pub(crate) use session_watch::session_item;
 pub(crate) use sessions::{active_sessions, capabilities, sessions};

@@ -235,6 +235,15 @@ pub(crate) fn reported(answer: &ReportAnswer, kind: &str) -> String {
     out
 }
 
+/// `akkctl callback` when akkd could not be reached. Its reader is a language model.
+pub(crate) fn left(kind: &str, in_memory: bool) -> String {
+    let mut out = format!("ok {kind}: left for akkd, which takes it in as soon as it can. Do not send it again.\n");
+    if in_memory {
+        out.push_str("It lies in memory: it outlives akkd, not a restart of the machine.\n");
+    }
+    out
+}
+
 /// An error: one sentence, and a hint.
 pub(crate) fn error(e: &Error, view: &View) -> String {
     let mut out = format!("{} {}\n", view.paint(ALERT, "error:"), one_line(&e.to_string()));

@@ -590,6 +590,8 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
         (0, EventBody::ModelSelected { model: "gpt-5".into() }),
         (1, EventBody::LateCallback(recorded(9, Origin::Callback))),
         (1, EventBody::DuplicateCallback { message_id: message_id(9) }),
+        (1, EventBody::QuestionAnswered { question: message_id(9), answer: message_id(1) }),
+        (0, EventBody::DropRefused { file: "01.json".into(), reason: "it is a symbolic link".into() }),
         (0, EventBody::NativeSessionAttached(Box::new(sessions::attachment()))),
         (0, EventBody::NativeSessionForked(Box::new(sessions::fork_origin()))),
         (0, EventBody::NativeSessionBootstrapped),

@@ -59,6 +59,7 @@ impl<'a> Transcript<'a> {
             | EventBody::ConversationClosed { .. }
             | EventBody::LimitsChanged { .. }
             | EventBody::ModelSelected { .. }
+            | EventBody::DropRefused { .. }
             | EventBody::NativeSessionAttached(_)
             | EventBody::NativeSessionForked(_)
             | EventBody::ExecutorReadopted { .. } => self.note(record),

@@ -277,6 +277,10 @@ pub(crate) fn event(record: &EventRecord) -> String {
         EventBody::ModelSelected { model } => format!("model is now {}", one_line(model)),
         EventBody::LateCallback(m) => format!("late report, changes nothing: {}", message(m)),
         EventBody::DuplicateCallback { .. } => "the agent repeated a report".to_owned(),
+        EventBody::QuestionAnswered { .. } => "the agent got its answer inside its turn, and works on".to_owned(),
+        EventBody::DropRefused { file, reason } => {
+            because(&format!("a drop was set aside: {}", one_line(file)), reason)
+        }
         EventBody::NativeSessionAttached(a) => {
             let session = format!("{} session {}", one_line(&a.agent), short_id(&a.session_id));
             because(&format!("taken over by {}: {session}", a.strategy), a.title.as_deref().unwrap_or_default())
@@ -314,6 +318,7 @@ pub(crate) fn event_style(body: &EventBody) -> Style {
         | EventBody::ConversationStalled { .. }
         | EventBody::ConversationNeedsRecovery { .. }
         | EventBody::ConversationNeedsModelSelection { .. }
+        | EventBody::DropRefused { .. }
         | EventBody::DeliveryAttempt { error: Some(_), .. }
         | EventBody::DeliveryParked { .. }
         | EventBody::DeliveryOverdue { .. } => ALERT,

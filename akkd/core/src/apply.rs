@@ -157,6 +157,7 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
                 notice::message(&next, &recorded.message, &mut effects);
             }
         }
+        EventBody::QuestionAnswered { question, .. } => question_answered(&mut next, question, body)?,
         EventBody::NativeSessionAttached(attachment) => {
             let attachment = attachment.clone();
             came_from(&mut next, event.ts, conversation::Origin::Attached { attachment, needs_bootstrap: true }, body)?;
@@ -185,6 +186,7 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
         | EventBody::ExecutorCancelRequested { .. }
         | EventBody::AgentActivity(_)
         | EventBody::DuplicateCallback { .. }
+        | EventBody::DropRefused { .. }
         | EventBody::DeliveryAttempt { .. }
         | EventBody::DeliveryAccepted { .. }
         | EventBody::DeliveryParked { .. }
@@ -199,6 +201,7 @@ fn is_record_only(body: &EventBody) -> bool {
         body,
         EventBody::LateCallback(_)
             | EventBody::DuplicateCallback { .. }
+            | EventBody::DropRefused { .. }
             | EventBody::ExecutorExit { .. }
             | EventBody::ExecutorReadopted { .. }
             | EventBody::ExecutorCancelRequested { .. }
@@ -269,6 +272,7 @@ fn message(
             message_id: m.id.clone(),
             kind: m.kind,
             requires_response: m.requires_response,
+            said_to: asked(next).cloned(),
         }),
         Origin::Sent | Origin::Daemon => {
             next.rounds_used = next.rounds_used.max(m.round);
@@ -383,6 +387,25 @@ fn message_sent(next: &mut Conversation, id: &MessageId, round: u32, body: &Even
     next.queue.remove(0);
     next.rounds_used = round;
     to_agent(next, requires_response);
+    Ok(())
+}
+
+/// The question with which the agent of the open turn handed the ball over.
+fn asked(state: &Conversation) -> Option<&MessageId> {
+    let settled = state.open_turn.as_ref()?.settled_by.as_ref()?;
+    let waits = matches!(state.phase, Phase::WaitingForOpenclaw { .. });
+    (waits && settled.kind == MessageType::Question).then_some(&settled.message_id)
+}
+
+/// The agent was told what it asked: its turn has not ended with the question after all.
+fn question_answered(next: &mut Conversation, question: &MessageId, body: &EventBody) -> Result<(), Refused> {
+    let Some(open) =
+        next.open_turn.as_mut().filter(|o| o.settled_by.as_ref().is_some_and(|s| s.message_id == *question))
+    else {
+        return Err(impossible(body, "the open turn did not ask that"));
+    };
+    open.settled_by = None;
+    next.phase = Phase::WaitingForAgent;
     Ok(())
 }
 

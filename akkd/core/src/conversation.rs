@@ -240,6 +240,9 @@ pub struct QueuedMessage {
     pub kind: MessageType,
     /// Whether it needs an answer: opens a round when it is sent.
     pub requires_response: bool,
+    /// The question of the open turn that waited for an answer when it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_to: Option<MessageId>,
 }
 
 /// A report that was recorded.

@@ -45,7 +45,10 @@ pub fn follow_up(facts: Facts<'_>, controls: &[Message], message: &Message) -> S
     if is_joined(facts.conversation) {
         out.push_str("\nReport back as before, with the final text of your turn.\n");
     } else {
-        let _ = write!(out, "\nReport back as before, now for {}:\n\n{}", facts.turn_id, command(facts, EXAMPLE_DONE));
+        let turn = facts.turn_id;
+        let example = command(facts, EXAMPLE_DONE);
+        let _ =
+            write!(out, "\nReport back as before, now for {turn} (turn \"{turn}\" of a reporting tool):\n\n{example}");
     }
     out
 }
@@ -121,7 +124,8 @@ editing files, running commands, fixing tests. {watched}; what the orchestrator 
 behaviour, scope or acceptance needs interpretation; a compromise, degraded behaviour, a narrower scope or a \
 workaround would be needed; a decision on architecture, risk, permissions, a dependency or the environment affects the \
 product; you cannot go on. Put everything you need to know into one question, with the choices and your \
-recommendation. After a `question` or `blocked`, end your turn: the answer comes as your next message.
+recommendation. After a `question` or `blocked` that brought no answer, end your turn: the answer comes as your next \
+message.
 * Report `progress` at milestones of long work. It needs no answer; go on working.
 * When the round is complete, report `done`. It must say what changed, how it was verified, and what remains.
 * When something fails for good, report `error` with the cause.
@@ -155,8 +159,9 @@ The types are question, blocked, done, error.
 
 fn by_command(facts: Facts<'_>) -> String {
     format!(
-        "If you have a reporting tool of akk (report_progress, ask_question, report_blocked, report_done, report_error), use it. \
-For example: report_done with body \"What changed: … How it was verified: … What remains: nothing.\"
+        "If you have the reporting tools of akk (report_progress, ask_question, report_blocked, report_done, report_error), use them. \
+For example: report_done with turn \"{turn}\" and body \"What changed: … How it was verified: … What remains: nothing.\" \
+ask_question waits a little for the answer; if it brings one, go on with your work in the same turn.
 
 Otherwise run this command, with one shell-quoted JSON object:
 
@@ -168,6 +173,7 @@ or write the JSON to a file and give `--message-file FILE`. The types are questi
 The command prints `ok` when the message is safely recorded; if it fails, read what it says and try again. \
 If you cannot run it at all, end your turn with a final text that says what you would have reported.
 ",
+        turn = facts.turn_id,
         example = command(facts, EXAMPLE_DONE),
         heredoc = heredoc(facts, EXAMPLE_QUESTION),
     )
@@ -236,7 +242,7 @@ mod tests {
             "needs no answer",
             "what changed, how it was verified, and what remains",
             "1 of 50 are used, and at 100",
-            "report_done",
+            "report_done with turn \"turn-1\"",
             "/opt/akk/akkctl callback --conversation task-19700101T000000-00000001 --turn turn-1 '{\"type\":\"done\"",
             "<<'AKK'",
             "--message-file",

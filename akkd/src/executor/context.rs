@@ -5,6 +5,7 @@ use super::ledger::LaunchLedger;
 use crate::sessions::Sessions;
 use crate::store::Checkpoint;
 use akk_core::ExecutorReport;
+use akk_proto::drops::Place;
 use akk_proto::{ConversationId, TurnId};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -50,6 +51,9 @@ pub struct PromptError(pub String);
 /// The environment of an agent: the allow-listed variables and what the configuration sets, by name.
 pub type AgentEnvironment = dyn Fn(&TurnOrder) -> BTreeMap<String, String> + Send + Sync;
 
+/// The drop folder of a conversation, made where it is missing; none where it cannot be had.
+pub(super) type DropFolder = dyn Fn(&ConversationId, Place) -> Option<PathBuf> + Send + Sync;
+
 /// What executors need from the rest of akkd.
 #[derive(Clone)]
 pub struct Context {
@@ -62,12 +66,16 @@ pub struct Context {
     /// The native sessions: who runs one, and how it is resumed.
     pub sessions: Sessions,
     /// The environment of agents, without the variables that executors add (`AKK_CONVERSATION`, `AKK_TICKET`,
-    /// `AKK_CALLBACK_SOCKET`, `AKK_LAUNCH`).
+    /// `AKK_CALLBACK_SOCKET`, `AKK_DROP_DIR`, `AKK_LAUNCH`).
     pub environment: Arc<AgentEnvironment>,
     /// The folder with one folder per launch. Made, 0700, where it is missing.
     pub launches: PathBuf,
     /// What agents get as `AKK_CALLBACK_SOCKET`.
     pub callback_socket: PathBuf,
+    /// The akkctl that serves the reporting tools.
+    pub akkctl: PathBuf,
+    /// What agents get as `AKK_DROP_DIR`.
+    pub drop_folder: Arc<DropFolder>,
     /// The time limits.
     pub timings: Timings,
 }

@@ -483,7 +483,10 @@ async fn a_stop_does_not_wait_for_a_peer_that_never_reads() {
 
 #[tokio::test]
 async fn the_generated_client_and_the_generated_server_understand_each_other() {
-    use akk_proto::api::{CallbackClient as _, CallbackServer, ReportAnswer, ReportParams};
+    use akk_proto::api::{
+        AwaitAnswer, AwaitParams, CallbackClient as _, CallbackServer, ConfirmAnswer, ConfirmParams, ReportAnswer,
+        ReportParams,
+    };
     use akk_proto::conversation::{BudgetLevel, Status};
     use jsonrpsee::core::{RpcResult, async_trait};
 
@@ -500,6 +503,14 @@ async fn the_generated_client_and_the_generated_server_understand_each_other() {
                 budget_level: BudgetLevel::Normal,
             })
         }
+
+        async fn await_answer(&self, _: AwaitParams) -> RpcResult<AwaitAnswer> {
+            Ok(AwaitAnswer { answer: None, over: true, status: Status::Idle })
+        }
+
+        async fn confirm_answer(&self, _: ConfirmParams) -> RpcResult<ConfirmAnswer> {
+            Ok(ConfirmAnswer { confirmed: false, status: Status::Idle })
+        }
     }
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
@@ -512,6 +523,7 @@ async fn the_generated_client_and_the_generated_server_understand_each_other() {
         turn_id: None,
         attempt_id: None,
         message: "done\n\u{2028}\"quoted\"".into(),
+        waits: false,
     };
     let answer = client.report(params.clone()).await.unwrap();
     assert_eq!(answer.status, Status::Idle);

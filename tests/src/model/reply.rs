@@ -33,6 +33,7 @@ pub(super) fn play(stream: &TcpStream, body: &Value, step: &Step) -> std::io::Re
             call("exec_command", &wish)
         }
         Act::Spawn(prompt) => spawn(prompt),
+        Act::Tool { name, parameters } => tool(name, parameters),
         Act::Patch { file, text } => patch(body, file, text),
         Act::Fail(why) => {
             let error = json!({"error": {"code": "server_error", "message": why}});
@@ -88,6 +89,13 @@ fn run(body: &Value, command: &str) -> Value {
 fn spawn(prompt: &str) -> Value {
     let mut call = call("spawn_agent", &json!({"message": prompt}));
     call["namespace"] = "multi_agent_v1".into();
+    call
+}
+
+/// A tool of the MCP server `akk`, as codex 0.169 names it.
+fn tool(name: &str, parameters: &Value) -> Value {
+    let mut call = call(name, parameters);
+    call["namespace"] = "mcp__akk".into();
     call
 }
 

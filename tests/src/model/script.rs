@@ -6,6 +6,7 @@
 //! | `SAY text` | ends its turn with this text |
 //! | `RUN command` | runs a shell command |
 //! | `ESCALATE command` | asks to run one outside of the sandbox |
+//! | `TOOL name text` | calls one of akk's reporting tools; the text is its `body`, or all its parameters as JSON |
 //! | `PATCH file text` | adds a file with one line |
 //! | `SPAWN text` | has Codex start a sub-agent, which gets the text as its prompt |
 //! | `HTTP status text` | is refused with this status; the text is the body when it is JSON, else the error's message |
@@ -16,7 +17,7 @@
 //! Each of them but `HOLD` is one request. When they are used up the model says `done.`; a prompt without any is
 //! answered with `You said: …`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
 /// One answer of the model.
@@ -37,6 +38,13 @@ pub enum Act {
     Run(String),
     /// Asks to run a shell command outside of the sandbox.
     Escalate(String),
+    /// Calls a reporting tool.
+    Tool {
+        /// Its name.
+        name: String,
+        /// Its parameters.
+        parameters: Value,
+    },
     /// Adds a file with one line.
     Patch {
         /// Where, relative to the session's directory.
@@ -98,6 +106,12 @@ fn steps(prompt: &str) -> Vec<Step> {
             "RUN" => Act::Run(rest),
             "ESCALATE" => Act::Escalate(rest),
             "SPAWN" => Act::Spawn(rest),
+            "TOOL" => {
+                let (name, text) = rest.split_once(' ').unwrap_or((&rest, ""));
+                let parameters = serde_json::from_str(text).ok().filter(Value::is_object);
+                let parameters = parameters.unwrap_or_else(|| json!({ "body": text }));
+                Act::Tool { name: name.to_owned(), parameters }
+            }
             "PATCH" => {
                 let (file, text) = rest.split_once(' ').unwrap_or((&rest, ""));
                 Act::Patch { file: file.to_owned(), text: text.to_owned() }

@@ -3,6 +3,7 @@
 //! A decision is made on the committed state, applies its events one by one through [`crate::apply::apply`], and is
 //! committed whole or not at all.
 
+mod answer;
 mod executor;
 mod orchestrator;
 mod permission;
@@ -23,6 +24,7 @@ use akk_proto::session::{ForkOrigin, NativeAttachment};
 use akk_proto::{DeliveryId, MessageId, Timestamp, TurnId};
 use uuid::Uuid;
 
+pub use answer::{answer_to, waits_for};
 pub use report::is_duplicate;
 
 /// What a decision needs from outside: the time, and randomness for ids.
@@ -41,6 +43,20 @@ pub enum Input {
     Send(Send),
     /// A report of the agent.
     Report(Box<Report>),
+    /// The agent, which waits inside its turn, is being told an answer.
+    AnswerTaken {
+        /// Its question.
+        question: MessageId,
+        /// The message that it gets.
+        answer: MessageId,
+    },
+    /// A file in the drop folder was set aside.
+    DropRefused {
+        /// Its name.
+        file: String,
+        /// Why, as a sentence.
+        reason: String,
+    },
     /// A fresh agent session with a replay.
     Recover {
         /// akkd's name of the new session.
@@ -222,6 +238,12 @@ pub fn decide(state: &Conversation, input: &Input, given: &Given) -> Result<Deci
     match input {
         Input::Send(send) => orchestrator::send(&mut draft, send)?,
         Input::Report(report) => report::report(&mut draft, report)?,
+        Input::AnswerTaken { question, answer } => answer::taken(&mut draft, question, answer)?,
+        Input::DropRefused { file, reason } => {
+            let file = crate::redact::preview(&file.replace(char::is_control, "\u{fffd}"), 200);
+            let reason = crate::redact::preview(reason, 300);
+            draft.record(None, EventBody::DropRefused { file, reason })?;
+        }
         Input::Recover { session } => orchestrator::recover(&mut draft, session)?,
         Input::Cancel => orchestrator::cancel(&mut draft)?,
         Input::Close { reason } => orchestrator::close(&mut draft, reason)?,

@@ -1,5 +1,6 @@
 //! The whole conversation: every row of the specification's tables, and properties that hold on every path.
 
+mod answers;
 mod native;
 mod permissions;
 mod properties;

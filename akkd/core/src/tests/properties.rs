@@ -70,6 +70,13 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
+/// Whatever waits is told inside the turn, where the rules allow it.
+fn answered(state: &Conversation) -> Option<Input> {
+    let question = state.open_turn.as_ref()?.settled_by.as_ref()?.message_id.clone();
+    let answer = state.queue.first()?.message_id.clone();
+    Some(Input::AnswerTaken { question, answer })
+}
+
 struct Run {
     state: Conversation,
     events: Vec<Event>,
@@ -138,10 +145,15 @@ proptest! {
     /// Statuses, turns and queue fit together after every step, and the state rebuilt from the history, through what
     /// is stored, is the state.
     #[test]
-    fn every_path_keeps_the_invariants_and_replays(beginning in beginning(), inputs in prop::collection::vec(input(), 0..60)) {
+    fn every_path_keeps_the_invariants_and_replays(beginning in beginning(), inputs in prop::collection::vec((input(), any::<bool>()), 0..60)) {
         let mut run = begin_with(&beginning);
-        for (n, input) in inputs.iter().enumerate() {
+        for (n, (input, tell)) in inputs.iter().enumerate() {
             step(&mut run, n as u32 + 1, input)?;
+            if *tell && let Some(answer) = answered(&run.state) {
+                let events = step(&mut run, n as u32 + 501, &answer)?;
+                prop_assert!(events.is_empty() || run.state.phase == Phase::WaitingForAgent);
+                prop_assert!(!events.iter().any(|e| matches!(e.body, EventBody::TurnStarted(_))), "told in the same turn");
+            }
         }
         let mut rebuilt = apply::begin(&run.events[0]).unwrap();
         for event in &run.events[1..] {

@@ -3,6 +3,7 @@
 use super::settings::{current_model, settings, take_setting};
 use super::{verdict, wire};
 use crate::executor::launch::facts::{SessionFacts, recipe_of};
+use crate::executor::launch::offer::Offer;
 use crate::executor::launch::running::{Running, StdinOf};
 use crate::executor::launch::stdin::{AgentStdin, Written};
 use crate::executor::model::{Setting, Wanted, effort_setting, model_setting};
@@ -141,18 +142,23 @@ impl Seat {
     async fn acp_session(&mut self, open: &mut OpenTurn, can: Abilities) -> Step<(SessionFacts, SessionReached)> {
         let limit = self.shared.context.timings.answer;
         let workspace = open.order.workspace.clone();
+        let Some(launch) = self.agent.as_ref().map(|agent| agent.launch_id.clone()) else {
+            return Err(Break::cannot_start("the agent is gone"));
+        };
+        let offer = Offer::of(&self.shared, &open.order, &launch);
         let (how, answer) = match open.order.native_session.clone() {
             None => {
-                let answer = self.call(open, "new", "session/new", wire::new_session("new", &workspace), limit).await?;
+                let answer =
+                    self.call(open, "new", "session/new", wire::new_session("new", &workspace, &offer), limit).await?;
                 (SessionReached::Created, answer)
             }
             Some(id) if can.resume => {
-                let line = wire::resume_session("load:1", &id, &workspace);
+                let line = wire::resume_session("load:1", &id, &workspace, &offer);
                 (SessionReached::Resumed, self.call(open, "load:1", "session/resume", line, limit).await?)
             }
             Some(id) if can.load => {
                 self.set_replaying(true);
-                let line = wire::load_session("load:1", &id, &workspace);
+                let line = wire::load_session("load:1", &id, &workspace, &offer);
                 let answer = self.call(open, "load:1", "session/load", line, limit).await;
                 self.set_replaying(false);
                 (SessionReached::Loaded, answer?)

@@ -1,11 +1,13 @@
 //! What akkd says to an ACP agent, as lines. Every line is one JSON-RPC message and ends in `}` and a line feed.
 
+use crate::executor::launch::offer::{Offer, SERVER};
 use crate::executor::model::Setting;
 use agent_client_protocol_schema::ProtocolVersion;
 use agent_client_protocol_schema::v1::{
     CancelNotification, ClientCapabilities, ContentBlock, Implementation, InitializeRequest, LoadSessionRequest,
-    NewSessionRequest, PromptRequest, RequestPermissionOutcome, RequestPermissionResponse, ResumeSessionRequest,
-    SelectedPermissionOutcome, SessionConfigOptionValue, SetSessionConfigOptionRequest, TextContent,
+    McpServer, McpServerStdio, NewSessionRequest, PromptRequest, RequestPermissionOutcome, RequestPermissionResponse,
+    ResumeSessionRequest, SelectedPermissionOutcome, SessionConfigOptionValue, SetSessionConfigOptionRequest,
+    TextContent,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -39,18 +41,25 @@ pub(super) fn initialize(id: &str) -> Vec<u8> {
     line(Some(id), "initialize", request)
 }
 
-pub(super) fn new_session(id: &str, workspace: &Path) -> Vec<u8> {
-    line(Some(id), "session/new", NewSessionRequest::new(workspace))
+pub(super) fn new_session(id: &str, workspace: &Path, offer: &Offer) -> Vec<u8> {
+    line(Some(id), "session/new", NewSessionRequest::new(workspace).mcp_servers(servers(offer)))
+}
+
+/// The reporting tools. Every agent takes servers of this kind.
+fn servers(offer: &Offer) -> Vec<McpServer> {
+    vec![McpServer::Stdio(McpServerStdio::new(SERVER, &offer.command).args(offer.args.clone()))]
 }
 
 /// Loads a session: its history is told again.
-pub(super) fn load_session(id: &str, session: &str, workspace: &Path) -> Vec<u8> {
-    line(Some(id), "session/load", LoadSessionRequest::new(session.to_owned(), workspace))
+pub(super) fn load_session(id: &str, session: &str, workspace: &Path, offer: &Offer) -> Vec<u8> {
+    let request = LoadSessionRequest::new(session.to_owned(), workspace).mcp_servers(servers(offer));
+    line(Some(id), "session/load", request)
 }
 
 /// Resumes a session without its history.
-pub(super) fn resume_session(id: &str, session: &str, workspace: &Path) -> Vec<u8> {
-    line(Some(id), "session/resume", ResumeSessionRequest::new(session.to_owned(), workspace))
+pub(super) fn resume_session(id: &str, session: &str, workspace: &Path, offer: &Offer) -> Vec<u8> {
+    let request = ResumeSessionRequest::new(session.to_owned(), workspace).mcp_servers(servers(offer));
+    line(Some(id), "session/resume", request)
 }
 
 /// Sets the model or the reasoning effort.
@@ -110,11 +119,15 @@ mod tests {
         assert_eq!((&said["id"], &said["params"]["protocolVersion"]), (&json!("init"), &json!(1)));
         assert_ne!(said["params"]["clientCapabilities"]["fs"]["readTextFile"], json!(true));
         assert_ne!(said["params"]["clientCapabilities"]["terminal"], json!(true));
-        let said = read(&new_session("new", Path::new("/w")));
-        assert_eq!(said["params"], json!({ "cwd": "/w", "mcpServers": [] }));
-        let said = read(&load_session("load:1", "s", Path::new("/w")));
+        let offer = Offer { command: "/a/akkctl".into(), args: vec!["report-server".into()], drop_dir: None };
+        let servers = json!([{ "name": "akk", "command": "/a/akkctl", "args": ["report-server"], "env": [] }]);
+        let said = read(&new_session("new", Path::new("/w"), &offer));
+        assert_eq!(said["params"], json!({ "cwd": "/w", "mcpServers": servers }));
+        let said = read(&load_session("load:1", "s", Path::new("/w"), &offer));
         assert_eq!((&said["method"], &said["params"]["sessionId"]), (&json!("session/load"), &json!("s")));
-        let said = read(&resume_session("load:1", "s", Path::new("/w")));
+        assert_eq!(said["params"]["mcpServers"], servers);
+        let said = read(&resume_session("load:1", "s", Path::new("/w"), &offer));
+        assert_eq!(said["params"]["mcpServers"], servers);
         assert_eq!((&said["method"], &said["params"]["cwd"]), (&json!("session/resume"), &json!("/w")));
         let option = Setting::Option { config_id: "model".into(), value: "m".into() };
         let said = read(&set("set:1", "s", &option));

@@ -6,6 +6,7 @@
 use crate::executor::TurnOrder;
 use crate::executor::model::{self, Wanted};
 use akk_proto::conversation::PermissionPolicy;
+use std::path::Path;
 
 /// How long a queue owner without work lives on, in seconds, should no akkd be there to end it with its turn.
 const OWNER_SECONDS: u32 = 60;
@@ -61,9 +62,12 @@ impl Commands {
         Some(self.line(true, &["set", &format!("--session={}", self.session), "--", key, value]))
     }
 
-    /// Hands over the prompt that its stdin holds, and tells the turn on its stdout.
-    pub(super) fn prompt(&self) -> Vec<String> {
-        self.line(true, &["prompt", &format!("--session={}", self.session), "--file=-"])
+    /// Hands over the prompt that its stdin holds, and tells the turn on its stdout. `tools`: the file that says which
+    /// MCP servers the agent is to have.
+    pub(super) fn prompt(&self, tools: &Path) -> Vec<String> {
+        let mut line = self.line(true, &["prompt", &format!("--session={}", self.session), "--file=-"]);
+        line.insert(self.base.len(), format!("--mcp-config={}", tools.display()));
+        line
     }
 
     /// Asks the agent to stop its turn. Does not wait until it has.
@@ -108,7 +112,9 @@ mod tests {
         assert_eq!(c.ensure(), line(true, &["sessions", "ensure", "--name=-s evil"]));
         let effort = c.set_effort().unwrap();
         assert_eq!(effort, line(true, &["set", "--session=-s evil", "--", "reasoning_effort", "high"]));
-        assert_eq!(c.prompt(), line(true, &["prompt", "--session=-s evil", "--file=-"]));
+        let mut prompt = line(true, &["prompt", "--session=-s evil", "--file=-"]);
+        prompt.insert(common.len(), "--mcp-config=/l/mcp.json".into());
+        assert_eq!(c.prompt(Path::new("/l/mcp.json")), prompt);
         assert_eq!(c.cancel(), line(false, &["cancel", "--session=-s evil"]));
         assert_eq!(c.status(), line(false, &["status", "--session=-s evil"]));
         assert_eq!(c.close(), line(false, &["sessions", "close", "--", "-s evil"]));
@@ -122,7 +128,7 @@ mod tests {
         order.agent.acpx_agent = Some("claude-dev".into());
         for (policy, flag) in [(PermissionPolicy::All, "--approve-all"), (PermissionPolicy::Deny, "--deny-all")] {
             order.permissions = policy;
-            let line = Commands::of(&order).prompt();
+            let line = Commands::of(&order).prompt(Path::new("/l/mcp.json"));
             assert_eq!(line[..3], ["npx", "-y", "acpx@0.19.1"]);
             assert!(line.contains(&flag.to_owned()) && line.contains(&"claude-dev".to_owned()), "{line:?}");
             assert!(!line.iter().any(|w| w.starts_with("--model")));

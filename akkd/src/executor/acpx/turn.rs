@@ -5,6 +5,7 @@ use super::answer;
 use super::command::Commands;
 use super::verdict::{self, Facts, LastWord};
 use crate::executor::TurnOrder;
+use crate::executor::launch::folder::LaunchFolder;
 use crate::executor::launch::running::{Happening, Running, StdinOf};
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
@@ -12,6 +13,7 @@ use crate::executor::shared::Shared;
 use crate::executor::stream::{RpcError, Seen, StreamReader};
 use crate::platform::Signal;
 use akk_core::{Ended, ExecutorReport, How, redact};
+use akk_proto::LaunchId;
 use akk_proto::event::{CancelStep, Exit, SessionEnsured, SessionReached};
 use serde_json::Value;
 use std::convert::Infallible;
@@ -42,7 +44,9 @@ impl Seat {
         let commands = Commands::of(&open.order);
         self.acpx_session(open, &commands).await?;
         let order = open.order.clone();
-        self.start_client(open, &order, &commands.prompt()).await?;
+        let launch_id = LaunchId::new(uuid::Uuid::now_v7());
+        let tools = LaunchFolder::of(&self.shared.launches, &launch_id).mcp_config();
+        self.start_client(open, &order, &commands.prompt(&tools), launch_id).await?;
         let left = self.acpx_follow(open).await?;
         self.acpx_settle(open, left).await
     }

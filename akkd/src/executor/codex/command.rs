@@ -5,6 +5,7 @@
 //! that its stdin holds.
 
 use crate::executor::TurnOrder;
+use crate::executor::launch::offer::Offer;
 use crate::executor::model::Wanted;
 use crate::sessions::Resume;
 use uuid::Uuid;
@@ -13,8 +14,9 @@ use uuid::Uuid;
 const SANDBOXES: [&str; 3] = ["read-only", "workspace-write", "danger-full-access"];
 
 /// Goes on with `session`: its own directory and sandbox, and its own model unless the order names one.
-pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<String> {
+pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume, offer: &Offer) -> Vec<String> {
     let mut argv = exec(order);
+    argv.extend(offer.for_codex(opens(own.sandbox.as_deref())));
     argv.extend(rights(own.sandbox.as_deref(), &own.overrides));
     argv.extend(own.cwd.to_str().map(|cwd| format!("--cd={cwd}")));
     match &order.model {
@@ -27,14 +29,20 @@ pub(super) fn resume(order: &TurnOrder, session: Uuid, own: &Resume) -> Vec<Stri
 
 /// Begins a session. What the order does not say, Codex' configuration does; one that replaces an attached session may
 /// do what that one could, and thinks with its model.
-pub(super) fn fresh(order: &TurnOrder) -> Vec<String> {
+pub(super) fn fresh(order: &TurnOrder, offer: &Offer) -> Vec<String> {
     let mut argv = exec(order);
+    argv.extend(offer.for_codex(opens(order.replaces.as_ref().and_then(|a| a.sandbox.as_deref()))));
     argv.extend(order.replaces.iter().flat_map(|a| rights(a.sandbox.as_deref(), &a.overrides)));
     argv.extend(order.workspace.to_str().map(|cwd| format!("--cd={cwd}")));
     let model = order.model.as_ref().or(order.replaces.as_ref().and_then(|a| a.model.as_ref()));
     argv.extend(model.into_iter().flat_map(|wanted| model_options(wanted)));
     argv.extend(["--", "-"].map(str::to_owned));
     argv
+}
+
+/// Whether a sandbox has folders that may be written to; where nothing is known, Codex makes nothing of one more.
+fn opens(sandbox: Option<&str>) -> bool {
+    sandbox.is_none_or(|sandbox| sandbox == "workspace-write")
 }
 
 /// Without them Codex takes those of its configuration.
@@ -78,6 +86,11 @@ mod tests {
         }
     }
 
+    fn offer() -> Offer {
+        let (command, args) = ("/opt/akk/akkctl".into(), vec!["report-server".into(), "--socket=/a \"b\"".into()]);
+        Offer { command, args, drop_dir: Some("/s/drops/task".into()) }
+    }
+
     fn order(model: Option<&str>) -> TurnOrder {
         let mut order = House::new().order(1, None, "the prompt");
         (order.agent.command, order.model) = (vec![], model.map(str::to_owned));
@@ -87,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_session_is_resumed_as_it_was() {
-        let line = resume(&order(None), SESSION, &own(Some("gpt-x/high"), Some("workspace-write")));
+        let line = resume(&order(None), SESSION, &own(Some("gpt-x/high"), Some("workspace-write")), &offer());
         assert_eq!(
             line,
             [
@@ -95,6 +108,9 @@ mod tests {
                 "exec",
                 "--json",
                 "--skip-git-repo-check",
+                "--config=mcp_servers.akk.command=\"/opt/akk/akkctl\"",
+                "--config=mcp_servers.akk.args=[\"report-server\",\"--socket=/a \\\"b\\\"\"]",
+                "--add-dir=/s/drops/task",
                 "--sandbox=workspace-write",
                 "--cd=/a place",
                 "--model=gpt-x/high",
@@ -108,10 +124,10 @@ mod tests {
 
     #[test]
     fn the_model_that_was_asked_for_goes_first_and_its_effort_is_an_option_of_its_own() {
-        let line = resume(&order(Some("gpt-y/high")), SESSION, &own(Some("gpt-x"), None)).join(" ");
+        let line = resume(&order(Some("gpt-y/high")), SESSION, &own(Some("gpt-x"), None), &offer()).join(" ");
         assert!(line.contains(" --model=gpt-y --config=model_reasoning_effort=\"high\" resume "), "{line}");
         assert!(!line.contains("gpt-x"));
-        let line = resume(&order(None), SESSION, &own(None, None)).join(" ");
+        let line = resume(&order(None), SESSION, &own(None, None), &offer()).join(" ");
         assert!(!line.contains("--model"), "{line}");
     }
 
@@ -121,9 +137,11 @@ mod tests {
         order.agent.command = vec!["npx".into(), "codex".into()];
         let mut own = own(None, Some("--dangerously-bypass-approvals-and-sandbox"));
         own.cwd = "-C".into();
-        let line = resume(&order, SESSION, &own);
+        let line = resume(&order, SESSION, &own, &offer());
         assert_eq!(line[..3], ["npx", "codex", "exec"]);
-        let options: Vec<&str> = line[3..].iter().filter(|w| w.starts_with('-')).map(String::as_str).collect();
+        let ours = |word: &&String| !word.starts_with("--config=mcp_servers.akk.");
+        let options = line[3..].iter().filter(ours).filter(|w| w.starts_with('-'));
+        let options: Vec<&str> = options.map(String::as_str).collect();
         assert_eq!(options, ["--json", "--skip-git-repo-check", "--cd=-C", "--model=--last", "--", "-"]);
     }
 
@@ -131,21 +149,21 @@ mod tests {
     fn what_a_session_may_do_is_set_against_the_configuration() {
         let mut own = own(None, Some("workspace-write"));
         own.overrides = vec!["sandbox_workspace_write.network_access=false".into()];
-        let line = resume(&order(None), SESSION, &own).join(" ");
+        let line = resume(&order(None), SESSION, &own, &offer()).join(" ");
         let rights = " --sandbox=workspace-write --config=sandbox_workspace_write.network_access=false ";
         assert!(line.contains(rights) && line.find(rights) < line.find(" resume "), "{line}");
         // A permission profile is no sandbox: one beside it would take its place.
         (own.sandbox, own.overrides) = (Some("profile mine".into()), vec!["default_permissions=\"mine\"".into()]);
-        let line = resume(&order(None), SESSION, &own).join(" ");
+        let line = resume(&order(None), SESSION, &own, &offer()).join(" ");
         assert!(line.contains(" --config=default_permissions=\"mine\" ") && !line.contains("--sandbox"), "{line}");
     }
 
     #[test]
     fn a_session_is_begun_where_the_conversation_works() {
-        let line = fresh(&order(Some("gpt-x")));
-        let known =
-            ["codex", "exec", "--json", "--skip-git-repo-check", "--cd=/other place", "--model=gpt-x", "--", "-"];
-        assert_eq!(line, known);
+        let line = fresh(&order(Some("gpt-x")), &offer());
+        assert_eq!(line[..4], ["codex", "exec", "--json", "--skip-git-repo-check"]);
+        assert_eq!(line[4..7], offer().for_codex(true));
+        assert_eq!(line[7..], ["--cd=/other place", "--model=gpt-x", "--", "-"]);
     }
 
     #[test]
@@ -156,8 +174,10 @@ mod tests {
             "evidence": [], "model": "its own", "sandbox": "read-only", "overrides": ["a=1"], "attached_at": akk_proto::Timestamp(0),
         });
         order.replaces = serde_json::from_value(attachment).unwrap();
-        let line = fresh(&order);
-        assert_eq!(line[4..6], ["--sandbox=read-only", "--config=a=1"]);
+        let line = fresh(&order, &offer());
+        // Its sandbox has nothing that could be opened.
+        assert_eq!(line[4..6], offer().for_codex(false));
+        assert_eq!(line[6..8], ["--sandbox=read-only", "--config=a=1"]);
         assert!(line.contains(&"--model=its own".to_owned()), "{line:?}");
     }
 }

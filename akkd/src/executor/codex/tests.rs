@@ -123,10 +123,18 @@ async fn a_session_goes_on_in_its_own_place_and_the_prompt_stands_in_no_command_
     assert_eq!(std::fs::read_to_string(house.path("prompt")).unwrap(), PROMPT);
     let cwd = house.path("its own place").to_string_lossy().into_owned();
     assert_eq!(std::fs::read_to_string(house.path("places")).unwrap().trim(), format!("/home/me/.codex {cwd}"));
-    let line = format!(
-        "exec --json --skip-git-repo-check --sandbox=workspace-write --cd={cwd} --model=gpt-own resume -- {SESSION} -"
+    let line = format!("--sandbox=workspace-write --cd={cwd} --model=gpt-own resume -- {SESSION} -");
+    assert_eq!(house.log().len(), 1);
+    let (offered, rest) =
+        house.log()[0].split_once(" --sandbox").map(|(a, b)| (a.to_owned(), format!("--sandbox{b}"))).unwrap();
+    assert_eq!(rest, line);
+    // The tools are offered with a ticket that stands in a file, and the sandbox is opened for the drop folder.
+    let launch = offered.split("/launches/").nth(1).and_then(|t| t.split_once("/ticket\"")).unwrap().0;
+    assert!(launch.starts_with("launch-") && offered.contains("\"--turn=turn-1\"]"), "{offered}");
+    assert!(
+        offered
+            .ends_with(&format!(" --add-dir={}", house.path("drops").join(House::conversation().as_str()).display()))
     );
-    assert_eq!(house.log(), [line]);
     assert_eq!(reached(&house), [(SESSION.to_owned(), SessionReached::Resumed, Some("gpt-own".to_owned()))]);
     assert_eq!(house.told.count(is_prompt_sent), 1);
     let tools = house.told.count(|r| matches!(r, ExecutorReport::Activity { activity: Activity::Tool { .. }, .. }));
@@ -148,7 +156,8 @@ async fn without_a_session_one_is_begun() {
     assert_eq!(end.how, normal());
     assert_eq!(reached(&house), [(SESSION.to_owned(), SessionReached::Created, None)]);
     let cwd = house.path("workspace");
-    assert_eq!(house.log(), [format!("exec --json --skip-git-repo-check --cd={} -- -", cwd.display())]);
+    assert_eq!(house.log().len(), 1);
+    assert!(house.log()[0].ends_with(&format!(" --cd={} -- -", cwd.display())), "{:?}", house.log());
     assert_eq!(provider.looks.load(Ordering::SeqCst), 0);
 }
 

@@ -4,12 +4,14 @@ use super::command;
 use super::target::{self, ACTIVE_WRITER};
 use super::verdict::{self, Facts, LastWord};
 use crate::executor::TurnOrder;
+use crate::executor::launch::offer::Offer;
 use crate::executor::seat::Seat;
 use crate::executor::seat::turn::{Break, Met, OpenTurn, Step};
 use crate::executor::stream::{CODEX_THREAD, Seen};
 use crate::platform::Signal;
 use crate::sessions::SessionFacts;
 use akk_core::{Ended, ExecutorReport, How};
+use akk_proto::LaunchId;
 use akk_proto::error::Failure;
 use akk_proto::event::{Exit, SessionEnsured, SessionReached};
 use std::convert::Infallible;
@@ -35,6 +37,8 @@ struct Start {
     /// The turn's order, with the session's own home, directory and model.
     order: TurnOrder,
     argv: Vec<String>,
+    /// The launch that the command line is for.
+    launch_id: LaunchId,
 }
 
 impl Seat {
@@ -47,7 +51,7 @@ impl Seat {
         }
         // What is told of the session from here on is what it is resumed with.
         open.order.model.clone_from(&start.order.model);
-        self.start_client(open, &start.order, &start.argv).await?;
+        self.start_client(open, &start.order, &start.argv, start.launch_id).await?;
         let left = self.codex_follow(open).await?;
         self.codex_settle(open, left).await
     }
@@ -75,19 +79,21 @@ impl Seat {
     /// Looks at the session and says what is to be started; breaks where nothing may be.
     async fn codex_prepare(&mut self, open: &OpenTurn) -> Step<Start> {
         let order = &open.order;
+        let launch_id = LaunchId::new(Uuid::now_v7());
+        let offer = Offer::of(&self.shared, order, &launch_id);
         let Some(wanted) = &order.native_session else {
-            return Ok(Start { argv: command::fresh(order), order: order.clone() });
+            return Ok(Start { argv: command::fresh(order, &offer), order: order.clone(), launch_id });
         };
         let session = target::session_id(wanted).map_err(Break::cannot_start)?;
         let facts = self.codex_look(session).await?;
         let own = target::resumable(session, facts).map_err(Break::cannot_start)?;
-        let argv = command::resume(order, session, &own);
+        let argv = command::resume(order, session, &own, &offer);
         let mut order = TurnOrder { model: order.model.clone().or(own.model), workspace: own.cwd, ..order.clone() };
         // The home whose locks were looked at, whatever the configuration says meanwhile.
         if let Ok(home) = own.home.into_os_string().into_string() {
             order.agent.env.insert("CODEX_HOME".to_owned(), home);
         }
-        Ok(Start { order, argv })
+        Ok(Start { order, argv, launch_id })
     }
 
     /// Looks at the session as it is now. Orders wait meanwhile.

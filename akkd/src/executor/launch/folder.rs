@@ -40,6 +40,16 @@ impl LaunchFolder {
         self.path.join("prompt")
     }
 
+    /// The ticket, for the reporting tools: they are started by the agent, whose environment they may not get.
+    pub(in crate::executor) fn ticket(&self) -> PathBuf {
+        self.path.join("ticket")
+    }
+
+    /// What tells acpx of the reporting tools.
+    pub(in crate::executor) fn mcp_config(&self) -> PathBuf {
+        self.path.join("mcp.json")
+    }
+
     /// stdout.
     pub(in crate::executor) fn out(&self) -> PathBuf {
         self.path.join("out")
@@ -84,6 +94,14 @@ impl LaunchFolder {
         file.sync_data()?;
         drop(file);
         OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(self.prompt())
+    }
+
+    /// Writes a file that the child reads.
+    ///
+    /// # Errors
+    /// The disk refuses, or something lies there already.
+    pub(in crate::executor) fn make_file(path: &Path, text: &[u8]) -> io::Result<()> {
+        new_file().write(true).open(path)?.write_all(text)
     }
 
     /// Makes stdout or stderr: append-only, so that a write neither blocks nor breaks nor gets lost.

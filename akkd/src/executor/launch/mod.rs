@@ -3,6 +3,7 @@
 pub(super) mod facts;
 pub(super) mod folder;
 pub(super) mod hints;
+pub(super) mod offer;
 pub(super) mod output;
 pub(super) mod process;
 pub(super) mod running;

@@ -3,6 +3,7 @@
 use super::facts::{LaunchFacts, Reader, recipe, redacted};
 use super::folder::LaunchFolder;
 use super::hints::Hint;
+use super::offer::Offer;
 use super::output::{MAX_LINE_BYTES, OutputTail, Piece, bound_stderr};
 use super::process::AgentProcess;
 use super::spawn::{SpawnError, Stdio3, spawn};
@@ -120,6 +121,10 @@ impl Running {
             warm_ms: order.agent.warm.as_millis() as u64,
             session: None,
         };
+        let offer = Offer::of(shared, order, &launch_id);
+        environment.extend(
+            offer.drop_dir.iter().filter_map(|dir| Some(("AKK_DROP_DIR".to_owned(), dir.to_str()?.to_owned()))),
+        );
         environment.extend(
             [
                 ("AKK_CONVERSATION", order.conversation_id.to_string()),
@@ -145,6 +150,10 @@ impl Running {
         shared.context.ledger.launch_begin(row).await?;
         let start = || -> Result<_, StartError> {
             folder.create().map_err(StartError::Folder)?;
+            LaunchFolder::make_file(&folder.ticket(), ticket.as_bytes()).map_err(StartError::Folder)?;
+            if order.agent.transport == Transport::Acpx {
+                LaunchFolder::make_file(&folder.mcp_config(), &offer.for_acpx()).map_err(StartError::Folder)?;
+            }
             let stdio = Stdio3 {
                 stdin: match stdin {
                     StdinOf::Fifo => folder.make_fifo(),

@@ -17,11 +17,11 @@ impl Seat {
         open: &mut OpenTurn,
         order: &TurnOrder,
         argv: &[String],
+        launch_id: LaunchId,
     ) -> Step<()> {
         let context = &self.shared.context;
         let text = context.prompts.prompt(self.conversation.clone(), open.id().clone()).await;
         let text = text.map_err(|error| Break::cannot_start(error.to_string()))?;
-        let launch_id = LaunchId::new(uuid::Uuid::now_v7());
         let row = PromptRow {
             conversation_id: self.conversation.clone(),
             turn_id: open.id().clone(),

@@ -110,6 +110,11 @@ impl House {
             environment: Arc::new(environment),
             launches: self.path("launches"),
             callback_socket: self.path("callback.sock"),
+            akkctl: "/opt/akk/akkctl".into(),
+            drop_folder: Arc::new({
+                let drops = self.path("drops");
+                move |id, _| Some(drops.join(id.as_str()))
+            }),
             timings: self.timings,
         };
         Executors::new(context).unwrap()

@@ -7,6 +7,7 @@ use super::home::CodexHome;
 use super::rollout::{self, Rights, RolloutFile, Sandbox, Tail, TurnState};
 use super::threads::ThreadRow;
 use crate::sessions::Resume;
+use akk_proto::drops;
 use akk_proto::session::SessionActivity;
 use std::path::{Path, PathBuf};
 
@@ -97,8 +98,12 @@ fn given_again(rights: &Rights) -> Option<(Option<String>, Vec<String>)> {
         Rights::Sandbox(sandbox) => {
             let overrides = match sandbox {
                 Sandbox::WorkspaceWrite(workspace) => {
+                    // The drop folder of a former conversation was added by akkd for that one. It may be gone, and Codex
+                    // runs no command where a folder is missing (tried with 0.169).
+                    let theirs = |root: &&String| !drops::is_own_folder(Path::new(root.as_str()));
+                    let roots: Vec<&String> = workspace.writable_roots.iter().filter(theirs).collect();
                     // A list of strings in JSON is one in TOML; where it is none, Codex refuses it.
-                    let roots = serde_json::to_string(&workspace.writable_roots).ok()?;
+                    let roots = serde_json::to_string(&roots).ok()?;
                     [
                         ("writable_roots", roots),
                         ("network_access", workspace.network_access.to_string()),

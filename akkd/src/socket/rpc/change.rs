@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long the answer of a send waits to learn whether the agent session could be reached.
 const REACH_WAIT: Duration = Duration::from_secs(10);
+/// How long it waits for an agent that waits for it inside its turn to take it.
+const TAKE_WAIT: Duration = Duration::from_secs(3);
 
 impl Control {
     pub(super) async fn say(&self, params: SendParams) -> Result<SendAnswer, Failure> {
@@ -52,6 +54,8 @@ impl Control {
         method: &'static str,
     ) -> Result<SendAnswer, Failure> {
         let mut events = self.store.subscribe_events();
+        // Before the message is there: who takes it waits no more.
+        let waited_for = self.waits.is_on(id);
         let Answer { said, repeated, .. } = self.conversations.ask(id, input, call(request_id, method)).await?;
         let message_id = said
             .message_id
@@ -64,6 +68,9 @@ impl Control {
                 auto_recovered = true;
                 turn_id = Some(replayed_in);
             }
+        }
+        if said.queued && waited_for {
+            turn_id = super::wait::until_taken(&mut events, id, &message_id, TAKE_WAIT).await;
         }
         let state = self.conversations.state(id).await?;
         let queued = state.queue.iter().any(|q| q.message_id == message_id);

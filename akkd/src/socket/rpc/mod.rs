@@ -10,7 +10,7 @@ mod subscribe;
 mod takeover;
 mod wait;
 
-use crate::callback::Intake;
+use crate::callback::{Intake, Waits};
 use crate::clock::Clock;
 use crate::config::ConfigSource;
 use crate::conversation::{Conversations, Request, view};
@@ -22,12 +22,12 @@ use crate::store::{Store, StoreError};
 use crate::takeover::Takeovers;
 use akk_core::Conversation;
 use akk_proto::api::{
-    CallbackServer, CancelAnswer, CloseParams, ControlServer, ConversationParams, DaemonInfo, DelegateAnswer,
-    DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryFailedParams, DeliveryHandedParams, DeliveryListAnswer,
-    DeliveryListParams, DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer,
-    HistoryAnswer, HistoryParams, ListAnswer, ListParams, PermitAnswer, PermitParams, ReportAnswer, ReportParams,
-    ResultAnswer, ResultParams, SearchAnswer, SearchParams, SendAnswer, SendParams, StopParams, SubscribeParams,
-    WaitAnswer, WaitParams,
+    AwaitAnswer, AwaitParams, CallbackServer, CancelAnswer, CloseParams, ConfirmAnswer, ConfirmParams, ControlServer,
+    ConversationParams, DaemonInfo, DelegateAnswer, DelegateParams, DeleteAnswer, DeliveryAnswer, DeliveryFailedParams,
+    DeliveryHandedParams, DeliveryListAnswer, DeliveryListParams, DeliveryParams, DeliveryProbedParams,
+    DeliverySubscribeParams, DoctorAnswer, Empty, GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams,
+    PermitAnswer, PermitParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams,
+    SendAnswer, SendParams, StopParams, SubscribeParams, WaitAnswer, WaitParams,
 };
 use akk_proto::conversation::ConversationView;
 use akk_proto::error::{ErrorKind, Failure};
@@ -63,6 +63,8 @@ pub struct Control {
     pub takeovers: Takeovers,
     /// What travels to the orchestrators.
     pub deliveries: Deliveries,
+    /// Which agents wait for an answer inside their turn.
+    pub waits: Waits,
     /// The owner's configuration.
     pub config: Arc<ConfigSource>,
     /// The wall clock.
@@ -81,6 +83,8 @@ pub struct Control {
 pub struct Callback {
     /// The one intake of reports.
     pub intake: Intake,
+    /// Told that the agent of a conversation gave a sign of life.
+    pub heard: Arc<dyn Fn(ConversationId) + Send + Sync>,
 }
 
 impl Control {
@@ -250,7 +254,22 @@ impl ControlServer for Control {
 #[async_trait]
 impl CallbackServer for Callback {
     async fn report(&self, params: ReportParams) -> RpcResult<ReportAnswer> {
-        wire(self.intake.report(params).await)
+        let id = params.conversation_id.clone();
+        let answer = wire(self.intake.report(params).await)?;
+        // An agent that reports is not silent.
+        (self.heard)(id);
+        Ok(answer)
+    }
+
+    async fn await_answer(&self, params: AwaitParams) -> RpcResult<AwaitAnswer> {
+        wire(self.intake.await_answer(params).await)
+    }
+
+    async fn confirm_answer(&self, params: ConfirmParams) -> RpcResult<ConfirmAnswer> {
+        let id = params.conversation_id.clone();
+        let answer = wire(self.intake.confirm_answer(params).await)?;
+        (self.heard)(id);
+        Ok(answer)
     }
 }
 
@@ -295,6 +314,7 @@ mod tests {
                 plugins: crate::delivery::Plugins::new(house.clock.clone()),
                 clock: house.clock.clone(),
             },
+            waits: Waits::default(),
             config: Arc::new(ConfigSource::open(home.join("config.toml"), around).unwrap()),
             clock: house.clock.clone(),
             paths: Paths::resolve(&Environment { akk_home: Some(home), ..Environment::default() }),

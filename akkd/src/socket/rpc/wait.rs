@@ -8,7 +8,7 @@ use akk_proto::api::{StreamItem, WaitAnswer, WaitParams};
 use akk_proto::conversation::BudgetLevel;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{EventBody, EventRecord, TurnOutcome};
-use akk_proto::{ConversationId, TurnId};
+use akk_proto::{ConversationId, MessageId, TurnId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -65,6 +65,30 @@ pub(super) async fn until_prompted(
         }
     }
     reached
+}
+
+/// Waits until the agent took `answer` inside its open turn, or `longest` is over; that turn, if so.
+pub(super) async fn until_taken(
+    events: &mut Receiver<Arc<EventRecord>>,
+    id: &ConversationId,
+    answer: &MessageId,
+    longest: Duration,
+) -> Option<TurnId> {
+    let end = Instant::now() + longest;
+    loop {
+        let event = match timeout_at(end, events.recv()).await {
+            Ok(Ok(event)) if event.conversation_id == *id => event,
+            Ok(Ok(_)) => continue,
+            // The state says how things are.
+            Err(_) | Ok(Err(RecvError::Lagged(_) | RecvError::Closed)) => return None,
+        };
+        match &event.body {
+            EventBody::QuestionAnswered { answer: taken, .. } if taken == answer => return event.turn_id.clone(),
+            // It goes another way now.
+            EventBody::TurnEnded(_) | EventBody::MessagesDropped { .. } => return None,
+            _ => {}
+        }
+    }
 }
 
 impl Control {

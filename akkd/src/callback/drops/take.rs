@@ -1,0 +1,188 @@
+//! Taking drops in: of one conversation in their order, one after the other.
+
+use super::folder::{Content, Folder};
+use crate::callback::Intake;
+use akk_core::decide::Input;
+use akk_proto::ConversationId;
+use akk_proto::drops::Drop;
+use akk_proto::error::{ErrorKind, Failure};
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often folders are looked at while agents run, should hints fail.
+const SCAN: Duration = Duration::from_secs(2);
+
+/// Keeps two from taking in the drops of one conversation at once: they would come twice, or out of order.
+#[derive(Clone, Default)]
+pub(in crate::callback) struct Lanes(Arc<Mutex<HashMap<ConversationId, Weak<tokio::sync::Mutex<()>>>>>);
+
+impl Lanes {
+    fn of(&self, id: &ConversationId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(id).and_then(Weak::upgrade) {
+            return lane;
+        }
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        let lane = Arc::default();
+        lanes.insert(id.clone(), Arc::downgrade(&lane));
+        lane
+    }
+}
+
+/// What became of a drop.
+enum Fate {
+    /// It is recorded, or was before.
+    Taken,
+    /// A rule stands against it: why.
+    Refused(String),
+    /// It could not be judged now. What was left after it waits with it.
+    Later(String),
+}
+
+impl Intake {
+    /// Takes in what the agent of a conversation left. When it answers, everything that could be judged is recorded.
+    pub async fn take_drops(&self, id: &ConversationId) {
+        let lane = self.lanes.of(id);
+        let _one_at_a_time = lane.lock().await;
+        let roots: Vec<_> = self.folders.roots().map(Path::to_owned).collect();
+        for root in roots {
+            if let Err(error) = self.take_from(&root, id).await {
+                tracing::warn!(%id, root = %root.display(), %error, "a drop folder cannot be used");
+            }
+        }
+    }
+
+    async fn take_from(&self, root: &Path, id: &ConversationId) -> io::Result<()> {
+        let (root, name) = (root.to_owned(), id.as_str().to_owned());
+        let looked = off(move || -> io::Result<_> {
+            let Some(folder) = Folder::open(&root, &name)? else { return Ok(None) };
+            let (names, more) = folder.drops()?;
+            Ok(Some((Arc::new(folder), names, more)))
+        });
+        let Some((folder, names, more)) = looked.await? else { return Ok(()) };
+        if more {
+            tracing::warn!(%id, "a drop folder is overfull: not all of it is looked at");
+        }
+        for name in names {
+            let (reader, named) = (Arc::clone(&folder), name.clone());
+            let fate = match off(move || reader.read(&named)).await? {
+                Content::Gone => continue,
+                Content::Bad(why) => Fate::Refused(why),
+                Content::Drop(drop) => self.take(id, *drop).await,
+            };
+            let remover = Arc::clone(&folder);
+            match fate {
+                Fate::Taken => off(move || remover.remove(&name)).await?,
+                Fate::Refused(reason) => {
+                    tracing::warn!(%id, name, reason, "a drop is set aside");
+                    let input = Input::DropRefused { file: name.clone(), reason };
+                    if let Err(error) = self.conversations.ask(id, input, None).await {
+                        tracing::warn!(%id, name, %error, "that a drop is set aside could not be recorded");
+                    }
+                    off(move || remover.set_aside(&name)).await?;
+                }
+                Fate::Later(why) => {
+                    tracing::warn!(%id, name, why, "a drop waits");
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&self, id: &ConversationId, drop: Drop) -> Fate {
+        if drop.conversation_id() != id {
+            return Fate::Refused(format!("it is for {}", drop.conversation_id()));
+        }
+        let taken = match drop {
+            Drop::Report(report) => self.record(report).await.map(|_| ()),
+            Drop::ConfirmAnswer(confirm) => self.confirm(confirm).await.map(|_| ()),
+        };
+        match taken {
+            Ok(()) => Fate::Taken,
+            // Recorded as late.
+            Err(error) if error.kind == ErrorKind::ConversationClosed => Fate::Taken,
+            Err(error) if is_passing(&error) => Fate::Later(error.message),
+            Err(error) => Fate::Refused(error.message),
+        }
+    }
+
+    /// Takes in everything that was left while no akkd ran, and removes folders that nobody needs any more.
+    pub async fn take_all_drops(&self) {
+        let roots: Vec<_> = self.folders.roots().map(Path::to_owned).collect();
+        for root in roots {
+            for id in conversations_below(&root) {
+                self.take_drops(&id).await;
+                let folder = root.join(id.as_str());
+                match self.conversations.state(&id).await {
+                    Ok(state) if state.phase.is_terminal() => remove_empty(&folder),
+                    Ok(_) => {
+                        if let Ok(folder) = folder.canonicalize() {
+                            self.folders.hints.watch(&id, &folder);
+                        }
+                    }
+                    // Deleted for good, and this with it.
+                    Err(error) if error.kind == ErrorKind::NotFound => {
+                        tracing::info!(%id, "the drop folder of a deleted conversation is removed");
+                        let _ = std::fs::remove_dir_all(&folder);
+                    }
+                    Err(error) => tracing::warn!(%id, %error, "whose drop folder this is cannot be read"),
+                }
+            }
+        }
+    }
+
+    /// The conversation is closed: its folders go, unless something lies in them.
+    pub async fn close_drops(&self, id: &ConversationId) {
+        self.take_drops(id).await;
+        self.folders.hints.forget(id);
+        self.folders.roots().for_each(|root| remove_empty(&root.join(id.as_str())));
+    }
+
+    /// Takes drops in as they come, until `stop`. `busy`: whether agents run, so that a hint may have been missed.
+    pub async fn watch_drops(self, busy: impl Fn() -> bool + Send, stop: CancellationToken) {
+        loop {
+            let scan = async { if busy() { tokio::time::sleep(SCAN).await } else { std::future::pending().await } };
+            let whose = tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.folders.hints.told() => self.folders.hints.news(),
+                () = scan => self.folders.hints.watched(),
+            };
+            for id in whose {
+                self.take_drops(&id).await;
+            }
+        }
+    }
+}
+
+/// Whether the same may be taken later.
+fn is_passing(error: &Failure) -> bool {
+    matches!(error.kind, ErrorKind::Storage | ErrorKind::Stopping | ErrorKind::Internal)
+}
+
+/// Conversations that have a folder there.
+fn conversations_below(root: &Path) -> Vec<ConversationId> {
+    let names =
+        std::fs::read_dir(root).into_iter().flatten().flatten().filter_map(|e| e.file_name().into_string().ok());
+    let mut ids: Vec<_> = names.filter_map(|name| ConversationId::parse(name).ok()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn remove_empty(folder: &Path) {
+    match std::fs::remove_dir(folder) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+            tracing::warn!(folder = %folder.display(), %error, "a drop folder could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// Off the threads that serve everybody.
+async fn off<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
