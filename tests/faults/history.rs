@@ -25,10 +25,11 @@ pub(crate) async fn examine(over: &mut Over) -> Found {
     each_report_once(over, &events, &mut wrong);
     let repeats = each_delivery_once(over, &events, &mut wrong).await;
     the_chat_was_told_once(over, &mut wrong).await;
-    let pid = over.user.akkd.pid();
-    let root = over.user.akkd.home.root().to_owned();
     wait_for("the processes of a closed conversation to be gone", async || {
-        processes::of(&root).iter().all(|p| p.pid == pid).then_some(())
+        // An akkd that died of ending them has to be there to go on.
+        over.user.get(&over.id).await;
+        let (root, akkd) = (over.user.akkd.home.root(), over.user.akkd.pid());
+        processes::of(root).iter().all(|p| p.pid == akkd).then_some(())
     })
     .await;
     // The end of akkd is a part of the scenario. What comes after it lives, and answers for what is stored.

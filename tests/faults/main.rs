@@ -7,4 +7,6 @@
 mod history;
 mod scenario;
 mod sinks;
+mod soak;
+mod upgrade;
 mod walk;

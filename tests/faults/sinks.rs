@@ -25,10 +25,15 @@ impl Told {
 
     /// A plan with it as the sink.
     pub(crate) fn plan(&self, plan: Plan) -> Plan {
+        self.plan_behind(plan, "")
+    }
+
+    /// The same, where a piece of shell stands before it.
+    pub(crate) fn plan_behind(&self, plan: Plan, first: &str) -> Plan {
         // One write for each: an akkd that dies leaves its command behind, which then writes beside the next one.
         // One that was started and given nothing was told nothing.
         let file = self.file.display();
-        let script = format!("line=$(cat); test -n \"$line\" && printf '%s\\n' \"$line\" >> {file}");
+        let script = format!("{first}line=$(cat); test -n \"$line\" && printf '%s\\n' \"$line\" >> {file}");
         plan.tables(&format!("[delivery]\ncommand = {}\n", json!(["sh", "-c", script])))
     }
 

@@ -18,7 +18,7 @@ use akk_proto::event::EventRecord;
 use jsonrpsee::core::client::Client;
 use serde_json::json;
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct Plan {
     pub tables: String,
     /// Further variables of akkd's environment.
     pub env: Vec<(String, String)>,
+    /// Another akkd than the one that was built.
+    pub akkd: Option<PathBuf>,
 }
 
 impl Default for Plan {
@@ -56,6 +58,7 @@ impl Default for Plan {
             over_acpx: false,
             tables: String::new(),
             env: Vec::new(),
+            akkd: None,
         }
     }
 }
@@ -201,7 +204,7 @@ impl Daemon {
     pub fn spawn(&self) -> Child {
         let output = OpenOptions::new().append(true).create(true).open(self.home.daemon_output());
         let output = output.expect("the home takes a file");
-        Command::new(&binaries().akkd)
+        Command::new(self.plan.akkd.as_ref().unwrap_or(&binaries().akkd))
             .env_clear()
             .envs(self.home.environment())
             .envs(self.plan.env.iter().cloned())

@@ -22,6 +22,7 @@ pub mod processes;
 pub mod raw;
 pub mod refusal;
 mod replay;
+pub mod soak;
 pub mod terminal;
 pub mod user;
 pub mod wait;

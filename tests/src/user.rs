@@ -173,12 +173,17 @@ impl User {
             if !matches!(c.status, Status::Stalled | Status::NeedsRecovery) {
                 return c;
             }
-            self.asked.push(c.stalled_reason.unwrap_or_default());
-            let params = ConversationParams { request_id: Some(self.request()), conversation_id: id.to_string() };
-            let answer = self.call(async |rpc| rpc.recover(params.clone()).await).await;
-            answer.unwrap_or_else(|e| panic!("recover: {e}"));
+            self.recover(id, c.stalled_reason.unwrap_or_default()).await;
         }
         panic!("the conversation stalled {PATIENT} times: {:#?}", self.asked);
+    }
+
+    /// Decides that a conversation goes on that has stopped for this reason.
+    pub async fn recover(&mut self, id: &ConversationId, reason: String) {
+        self.asked.push(reason);
+        let params = ConversationParams { request_id: Some(self.request()), conversation_id: id.to_string() };
+        let answer = self.call(async |rpc| rpc.recover(params.clone()).await).await;
+        answer.unwrap_or_else(|e| panic!("recover: {e}"));
     }
 
     /// The whole history.
