@@ -5,7 +5,7 @@ use akk_tests::soak::{Victim, soak};
 #[tokio::test]
 async fn thirty_deaths_of_akkd_in_mid_turn_lose_and_repeat_nothing() {
     let figures = soak(Victim::Akkd, 30, 11).await;
-    assert!(figures.are_clean() && figures.in_mid_turn == 30, "{figures}");
+    assert!(figures.are_clean() && figures.kills == 30, "{figures}");
 }
 
 #[tokio::test]

@@ -11,28 +11,31 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// Puts the programs into a folder, as a package does: new files, moved over those that may be running.
-fn install(folder: &Path) {
+fn install(folder: &Path, akkd: &Path) {
     fs::create_dir_all(folder).unwrap();
-    for program in [&binaries().akkd, &binaries().akkctl] {
-        let name = program.file_name().unwrap();
+    for program in [akkd, &binaries().akkctl] {
+        let name = if program == akkd { "akkd" } else { "akkctl" };
         let fresh = folder.join("fresh");
         fs::copy(program, &fresh).unwrap();
         fs::rename(fresh, folder.join(name)).unwrap();
     }
 }
 
+/// `AKK_OLDER_AKKD` names the akkd that is replaced, such as that of the last release; without it the same one is
+/// replaced by itself, as another file.
 #[tokio::test]
 async fn a_daemon_that_is_replaced_while_a_turn_runs_hands_it_on() {
     let home = Home::new();
     let folder = home.root().join("bin");
-    install(&folder);
+    let older = std::env::var_os("AKK_OLDER_AKKD").map_or_else(|| binaries().akkd.clone(), Into::into);
+    install(&folder, &older);
     let plan = Plan { akkd: Some(folder.join("akkd")), ..Plan::default() };
     let mut akkd = Daemon::start_with(plan, home).await;
     let script = "tool ls\nsleep 1\ncallback done said across the upgrade";
     let id = akkd.delegate(script).await.conversation.conversation_id;
     let agent = akkd.prompted(script).await.pid;
     let before = fs::metadata(folder.join("akkd")).unwrap().ino();
-    install(&folder);
+    install(&folder, &binaries().akkd);
     assert_ne!(fs::metadata(folder.join("akkd")).unwrap().ino(), before, "another file under the same name");
     // As a package or a person does it: the running turn is left alone.
     akkd.stop(false).await;

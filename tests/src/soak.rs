@@ -36,10 +36,8 @@ pub enum Victim {
 pub struct Figures {
     /// What decided about pauses and victims; the same number decides the same again.
     pub seed: u64,
-    /// Processes that were killed.
+    /// Processes that were killed, each while a turn was open.
     pub kills: usize,
-    /// Of those, while a turn was open.
-    pub in_mid_turn: usize,
     /// Messages to agents.
     pub messages: usize,
     /// Messages that a person was asked about, because their prompt may have arrived or their agent died.
@@ -75,7 +73,7 @@ impl fmt::Display for Figures {
         starts.sort_unstable();
         let at = |part: usize| starts.get((starts.len() * part / 100).min(starts.len().saturating_sub(1)));
         writeln!(f, "seed                        {}", self.seed)?;
-        writeln!(f, "killed                      {} ({} while a turn was open)", self.kills, self.in_mid_turn)?;
+        writeln!(f, "killed in mid-turn          {}", self.kills)?;
         writeln!(f, "messages to agents          {}", self.messages)?;
         writeln!(f, "a person was asked          {}", self.asked)?;
         writeln!(f, "reports                     {}", self.reports)?;
@@ -85,6 +83,9 @@ impl fmt::Display for Figures {
         writeln!(f, "never told                  {} {:?}", self.untold.len(), self.untold)?;
         writeln!(f, "told again, same key        {}", self.repeated)?;
         writeln!(f, "processes left behind       {} {:?}", self.orphans.len(), self.orphans)?;
+        if starts.is_empty() {
+            return Ok(());
+        }
         write!(
             f,
             "start to first answer       median {:?}, 95 of 100 below {:?}, longest {:?}",
@@ -160,8 +161,6 @@ pub async fn soak(victim: Victim, kills: usize, seed: u64) -> Figures {
         if open == 0 {
             continue;
         }
-        figures.in_mid_turn += 1;
-        figures.kills += 1;
         match victim {
             Victim::Akkd => {
                 let begun = Instant::now();
@@ -170,11 +169,12 @@ pub async fn soak(victim: Victim, kills: usize, seed: u64) -> Figures {
             }
             Victim::Agents => {
                 let agents = at_work(&user);
-                if let Some(agent) = agents.get(chance.below(agents.len().max(1) as u64) as usize) {
-                    processes::end(*agent);
-                }
+                let chosen = chance.below(agents.len().max(1) as u64) as usize;
+                let Some(agent) = agents.get(chosen) else { continue };
+                processes::end(*agent);
             }
         }
+        figures.kills += 1;
     }
     for talk in &talks {
         user.settled(&talk.id).await;
