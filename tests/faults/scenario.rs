@@ -112,20 +112,21 @@ pub(crate) async fn with_codex(story: &str, deaths: &[&str]) -> Option<Over> {
     Some(over)
 }
 
-/// A takeover has no name of the client's for its call: a person whose call was not answered looks whether it was made.
+/// Makes the session of a person a conversation.
 async fn adopt(user: &mut User, session: &str) -> ConversationId {
-    wait_for("the session to be known and adopted", async || {
-        let sessions = DiscoverParams { scope: DiscoverScope::Sessions, ..DiscoverParams::default() };
+    let sessions = DiscoverParams { scope: DiscoverScope::Sessions, ..DiscoverParams::default() };
+    wait_for("the session to be known", async || {
         let found = user.call(async |rpc| rpc.discover(sessions.clone()).await).await.unwrap();
-        let found = found.sessions.into_iter().find(|s| s.session_id == session)?;
-        if let Some(id) = found.conversation_id {
-            return Some(id);
-        }
-        let params = TakeoverParams { create_conversation: true, ..wanted(session, Strategy::SafeResume) };
-        let taken = user.call(async |rpc| rpc.takeover(params.clone()).await).await.ok()?;
-        Some(taken.conversation?.conversation_id)
+        found.sessions.into_iter().find(|s| s.session_id == session)
     })
-    .await
+    .await;
+    let params = TakeoverParams {
+        request_id: Some(user.request()),
+        create_conversation: true,
+        ..wanted(session, Strategy::SafeResume)
+    };
+    let taken = user.call(async |rpc| rpc.takeover(params.clone()).await).await.unwrap();
+    taken.conversation.unwrap().conversation_id
 }
 
 impl Over {

@@ -168,11 +168,11 @@ fn akkd_may_die_again_while_it_comes_back() {
     walk(pairs.collect(), BESIDE, over_acp);
 }
 
-/// The points that the ways of an agent differ in, and some of the others.
-fn on_slow_ways(point: &str, n: usize) -> bool {
+/// The points that the ways of an agent differ in, and one in so many of the others.
+fn on_slow_ways(point: &str, n: usize, one_in: usize) -> bool {
     match point {
-        "store.before_commit" | "store.committed" | "call.unanswered" => n % 16 == 8,
-        "launch.tree_ended" | "effect.taken" => n == 2,
+        "store.before_commit" | "store.committed" => n % one_in == one_in / 2,
+        "call.unanswered" | "launch.tree_ended" | "effect.taken" => n == 2,
         _ => n <= 2,
     }
 }
@@ -181,7 +181,7 @@ fn on_slow_ways(point: &str, n: usize) -> bool {
 fn akkd_may_die_at_any_point_of_a_conversation_with_codex() {
     let story = "akkd_may_die_at_any_point_of_a_conversation_with_codex";
     let Some(passed) = undisturbed(async || with_codex(story, &[]).await) else { return };
-    let deaths = Extent::asked_for().deaths(&passed, on_slow_ways);
+    let deaths = Extent::asked_for().deaths(&passed, |point, n| on_slow_ways(point, n, 13));
     walk(deaths, BESIDE_REAL, |deaths| play(async { examine(&mut with_codex(story, deaths).await.unwrap()).await }));
 }
 
@@ -191,6 +191,6 @@ fn akkd_may_die_at_any_point_of_a_conversation_over_acpx() {
         return;
     }
     let passed = undisturbed(async || Some(with_demo(Transport::Acpx, &[]).await)).unwrap();
-    let deaths = Extent::asked_for().deaths(&passed, on_slow_ways);
+    let deaths = Extent::asked_for().deaths(&passed, |point, n| on_slow_ways(point, n, 37));
     walk(deaths, BESIDE_REAL, |deaths| play(async { examine(&mut with_demo(Transport::Acpx, deaths).await).await }));
 }

@@ -107,7 +107,8 @@ impl User {
         }
     }
 
-    fn request(&mut self) -> RequestId {
+    /// The name of the next call: the same however often it is said.
+    pub fn request(&mut self) -> RequestId {
         self.calls += 1;
         format!("user-{}", self.calls).parse().expect("letters, a hyphen, digits")
     }
