@@ -27,6 +27,7 @@ mod cancel;
 mod crowd;
 mod delegate;
 mod delivery;
+mod delivery_plugin;
 mod demo;
 mod discovery;
 mod layout;

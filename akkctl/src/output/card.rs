@@ -2,7 +2,7 @@
 
 use super::history::event_line_in;
 use super::terminal::{BOLD, DIM, WARN};
-use super::text::{counted, fit, one_line, padded};
+use super::text::{counted, fit, one_line, padded, wrapped};
 use super::{View, words};
 use akk_proto::api::GetAnswer;
 use akk_proto::conversation::{BudgetLevel, ConversationView, Status};
@@ -67,7 +67,7 @@ pub(crate) fn card(answer: &GetAnswer, view: &View) -> String {
     }
     field("age", &format!("created {}, last activity {}", view.ago(c.created_at), view.ago(c.updated_at)));
     if c.undelivered > 0 || !answer.deliveries.is_empty() {
-        let _ = writeln!(out, "\n{}", view.paint(WARN, &format!("{} undelivered", counted(c.undelivered, "report"))));
+        let _ = writeln!(out, "\n{}", view.paint(WARN, &words::undelivered(c.undelivered, c.overdue)));
         for delivery in &answer.deliveries {
             let _ = writeln!(out, "{}", delivery_line(delivery, view));
         }
@@ -243,15 +243,13 @@ fn rounds(c: &ConversationView) -> String {
 
 fn delivery_line(d: &DeliveryView, view: &View) -> String {
     let state = padded(d.state.as_str(), 12);
-    let text = format!(
-        "{} for {}, {}{}",
-        one_line(&d.kind),
-        view.age(d.created_at),
-        counted(u64::from(d.attempts), "attempt"),
-        d.last_error.as_deref().map(|e| format!(": {}", one_line(e))).unwrap_or_default(),
-    );
-    let text = fit(&text, view.width.map(|w| w.saturating_sub(14)));
-    format!("  {}{text}", view.paint(words::delivery_style(d.state), &state))
+    let text =
+        format!("{} for {}, {}", one_line(&d.kind), view.age(d.created_at), counted(u64::from(d.attempts), "attempt"));
+    let mut out = format!("  {}{text}", view.paint(words::delivery_style(d.state), &state));
+    for why in super::deliveries::why(d) {
+        let _ = write!(out, "\n{}", view.paint(DIM, wrapped(&why, view.width, 14).trim_end()));
+    }
+    out
 }
 
 #[cfg(test)]

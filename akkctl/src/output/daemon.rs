@@ -1,9 +1,9 @@
 //! `akkctl daemon status`.
 
-use super::View;
 use super::terminal::{BOLD, GOOD, WARN};
 use super::text::{counted, one_line};
 use super::when::span;
+use super::{View, words};
 use akk_proto::api::DaemonInfo;
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ pub(crate) fn daemon(info: &DaemonInfo, view: &View) -> String {
         counted(info.agents, "agent process").replace("processs", "processes"),
     );
     if info.undelivered > 0 {
-        let told = format!("  {} undelivered: akkctl deliveries\n", counted(info.undelivered, "report"));
+        let told = format!("  {}: akkctl deliveries\n", words::undelivered(info.undelivered, info.overdue));
         out.push_str(&view.paint(WARN, &told));
     }
     out

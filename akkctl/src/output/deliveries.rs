@@ -1,10 +1,11 @@
 //! `akkctl deliveries`: what waits for the orchestrator.
 
 use super::terminal::DIM;
-use super::text::{fit, one_line, padded, short, width};
+use super::text::{fit, one_line, padded, short, width, wrapped};
 use super::{View, words};
 use akk_proto::api::DeliveryListAnswer;
 use akk_proto::delivery::{DeliveryState, DeliveryView};
+use std::fmt::Write as _;
 
 const HEAD: [&str; 6] = ["ID", "CONV", "KIND", "STATE", "TRIES", "AGE"];
 
@@ -18,7 +19,7 @@ pub(crate) fn deliveries(answer: &DeliveryListAnswer, view: &View) -> String {
         std::array::from_fn(|i| rows.iter().map(|r| width(&r[i])).chain([HEAD[i].len()]).max().unwrap_or_default());
     let mut out = String::new();
     let head: String = HEAD.iter().zip(&widths).map(|(h, w)| padded(h, w + 2)).collect();
-    out.push_str(&view.paint(DIM, &format!("{head}NEXT, TEXT")));
+    out.push_str(&view.paint(DIM, &format!("{head}TEXT")));
     out.push('\n');
     let left = view.width.map(|w| w.saturating_sub(widths.iter().map(|w| w + 2).sum::<usize>()));
     for (row, d) in rows.iter().zip(&answer.deliveries) {
@@ -26,12 +27,10 @@ pub(crate) fn deliveries(answer: &DeliveryListAnswer, view: &View) -> String {
             let cell = padded(cell, w + 2);
             out.push_str(&if i == 3 { view.paint(words::delivery_style(d.state), &cell) } else { cell });
         }
-        out.push_str(&fit(&format!("{}{}", next(d, view), one_line(&d.preview)), left));
+        out.push_str(&fit(&one_line(&d.preview), left));
         out.push('\n');
-        if let Some(error) = &d.last_error {
-            let text = format!("    {}", one_line(error));
-            out.push_str(&view.paint(DIM, &fit(&text, view.width)));
-            out.push('\n');
+        for why in why(d) {
+            let _ = writeln!(out, "{}", view.paint(DIM, wrapped(&why, view.width, 4).trim_end()));
         }
     }
     out.push_str(
@@ -44,7 +43,20 @@ pub(crate) fn deliveries(answer: &DeliveryListAnswer, view: &View) -> String {
 /// One of them after `retry` or `ack`.
 pub(crate) fn delivery(d: &DeliveryView, view: &View) -> String {
     let state = view.paint(words::delivery_style(d.state), d.state.as_str());
-    format!("{} of {} is {state}\n", tail(d), short(&d.conversation_id))
+    let mut out = format!("{} of {} is {state}\n", tail(d), short(&d.conversation_id));
+    for why in why(d) {
+        let _ = writeln!(out, "{}", view.paint(DIM, wrapped(&why, view.width, 2).trim_end()));
+    }
+    out
+}
+
+/// Why it is not told yet, in lines.
+pub(super) fn why(d: &DeliveryView) -> Vec<String> {
+    if d.state == DeliveryState::Acknowledged {
+        return Vec::new();
+    }
+    let error = d.last_error.as_deref().map(|e| format!("The last attempt failed: {}", one_line(e)));
+    d.waits_for.as_deref().map(one_line).into_iter().chain(error).collect()
 }
 
 /// The end of the message's id: what a person may type for a delivery.
@@ -64,13 +76,6 @@ fn cells(d: &DeliveryView, view: &View) -> [String; 6] {
         d.attempts.to_string(),
         if d.overdue { format!("{age}!") } else { age },
     ]
-}
-
-fn next(d: &DeliveryView, view: &View) -> String {
-    match (d.state, d.next_attempt_at) {
-        (DeliveryState::Pending, Some(at)) => format!("{}: ", view.until(at)),
-        _ => String::new(),
-    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ const GAP: usize = 2;
 struct Row {
     cells: [String; COLUMNS],
     undelivered: u64,
+    overdue: u64,
     label: Option<String>,
     request: String,
 }
@@ -77,6 +78,7 @@ impl Row {
                 view.age(c.updated_at),
             ],
             undelivered: c.undelivered,
+            overdue: c.overdue,
             label: c.label.as_deref().map(one_line),
             request: one_line(&c.user_request),
         }
@@ -84,8 +86,11 @@ impl Row {
 
     /// What is left of the line: undelivered reports, label, request.
     fn request(&self, columns: Option<usize>, view: &View) -> String {
-        let undelivered =
-            if self.undelivered > 0 { format!("({} undelivered) ", self.undelivered) } else { String::new() };
+        let undelivered = match (self.undelivered, self.overdue) {
+            (0, _) => String::new(),
+            (n, 0) => format!("({n} undelivered) "),
+            (n, _) => format!("({n} undelivered, overdue) "),
+        };
         let label = self.label.as_ref().map(|l| format!("{l}: ")).unwrap_or_default();
         let whole = format!("{undelivered}{label}{}", self.request);
         let text = fit(&whole, columns);
@@ -130,7 +135,8 @@ fn footer(answer: &ListAnswer, view: &View) -> String {
     }
     let undelivered: u64 = answer.conversations.iter().map(|c| c.undelivered).sum();
     if undelivered > 0 {
-        let told = format!("{} undelivered: akkctl deliveries\n", counted(undelivered, "report"));
+        let overdue = answer.conversations.iter().map(|c| c.overdue).sum();
+        let told = format!("{}: akkctl deliveries\n", words::undelivered(undelivered, overdue));
         out.push_str(&view.paint(WARN, &told));
     }
     out

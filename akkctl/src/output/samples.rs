@@ -5,7 +5,7 @@ pub(crate) mod sessions;
 use super::View;
 use akk_proto::api::{DaemonInfo, GetAnswer, ListAnswer, ResultAnswer, SearchAnswer, SearchHit};
 use akk_proto::conversation::*;
-use akk_proto::delivery::{DeliveryState, DeliveryView, SinkKind};
+use akk_proto::delivery::{DeliveryState, DeliveryView, ParkReason, SinkKind};
 use akk_proto::event::*;
 use akk_proto::message::{Actor, Message, MessageType};
 use akk_proto::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
@@ -141,7 +141,7 @@ pub(crate) fn stalled() -> GetAnswer {
             stalled_reason: Some("the agent's process ended with code 1 before it reported anything".into()),
             orchestrator: Some("agent:main:main".into()),
             undelivered: 2,
-            overdue: 0,
+            overdue: 1,
             queued: vec![message_id(7)],
             budget_level: BudgetLevel::Warning,
             response_rounds_used: 41,
@@ -203,11 +203,12 @@ pub(crate) fn list() -> ListAnswer {
     ];
     conversations[0].label = Some("verbose".into());
     conversations[1].undelivered = 2;
+    conversations[1].overdue = 1;
     conversations[1].response_rounds_used = 49;
     ListAnswer { total: conversations.len() as u64, conversations, next: None }
 }
 
-/// Two rows of the outbox.
+/// Rows of the outbox.
 pub(crate) fn deliveries() -> Vec<DeliveryView> {
     let row = |n, kind: &str, state| DeliveryView {
         delivery_id: DeliveryId::of(&conversation_id(), &message_id(n)),
@@ -232,6 +233,17 @@ pub(crate) fn deliveries() -> Vec<DeliveryView> {
     rows[0].created_at = ago(30 * MINUTE);
     rows[0].next_attempt_at = Some(Timestamp(NOW + 90_000));
     rows[0].last_error = Some("notify-send ended with code 1: no display".into());
+    rows[0].waits_for = Some("The next attempt is in 1 minute.".into());
+    let parked = DeliveryView {
+        sink: SinkKind::Plugin,
+        orchestrator: Some("agent:main:main".into()),
+        attempts: 1,
+        last_error: Some("the session was reset\u{1b}[2J".into()),
+        reason: Some(ParkReason::RecipientGone),
+        waits_for: Some("It waits for a person: the session that asked was reset or is gone.".into()),
+        ..row(3, "done", DeliveryState::Parked)
+    };
+    rows.push(parked);
     rows
 }
 
@@ -251,7 +263,7 @@ pub(crate) fn info() -> DaemonInfo {
         open_turns: 1,
         agents: 2,
         undelivered: 1,
-        overdue: 0,
+        overdue: 1,
     }
 }
 

@@ -20,14 +20,6 @@ impl View {
         }
     }
 
-    /// `in 5m`; `now` when it has passed.
-    pub(crate) fn until(&self, at: Timestamp) -> String {
-        match at.millis_since(self.now) {
-            ..1000 => "now".to_owned(),
-            ms => format!("in {}", coarse(ms)),
-        }
-    }
-
     /// The time of day where the reader is, with the date unless it is today's.
     pub(crate) fn clock(&self, at: Timestamp) -> String {
         let (then, now) = (self.zoned(at), self.zoned(self.now));

@@ -145,6 +145,16 @@ pub(crate) fn level_style(level: BudgetLevel) -> Style {
     }
 }
 
+/// How many reports were not told yet, and how many of them wait for too long.
+pub(crate) fn undelivered(all: u64, overdue: u64) -> String {
+    let told = format!("{} undelivered", counted(all, "report"));
+    match overdue {
+        0 => told,
+        n if n == all => format!("{told} for more than 10 minutes"),
+        n => format!("{told}, {n} of them for more than 10 minutes"),
+    }
+}
+
 /// The colour of a delivery's state.
 pub(crate) fn delivery_style(state: DeliveryState) -> Style {
     match state {

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
+/// When the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+
 /// The sink.
 pub(super) struct PluginSink {
     pub(super) plugins: Plugins,
@@ -52,6 +55,7 @@ impl Sink for PluginSink {
             Ok(_) => return Outcome::Reported,
             Err(error) => {
                 tracing::warn!(%delivery_id, %error, "a delivery could not be read again");
+                tokio::time::sleep(STORE_PAUSE).await;
                 return Outcome::Silent;
             }
         }

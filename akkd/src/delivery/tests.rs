@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 const MAIN: &str = "agent:main:main";
 /// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_mins(10);
 
 /// Conversations, and a runner that carries what they report.
 struct Scene {
@@ -122,7 +122,7 @@ struct Plugin {
 
 impl Plugin {
     async fn next(&self) -> DeliveryItem {
-        let next = tokio::time::timeout(Duration::from_secs(60), self.subscription.next());
+        let next = tokio::time::timeout(Duration::from_mins(1), self.subscription.next());
         next.await.expect("an item comes").expect("the subscription goes on")
     }
 
@@ -143,7 +143,7 @@ async fn until<T>(mut condition: impl AsyncFnMut() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), found).await.expect("the condition comes true")
+    tokio::time::timeout(Duration::from_mins(1), found).await.expect("the condition comes true")
 }
 
 #[tokio::test]

@@ -175,7 +175,8 @@ CREATE INDEX plans_by_expiry ON plans (expires_at);
 CREATE INDEX plans_by_use ON plans (used_by) WHERE used_by IS NOT NULL;
 ";
 
-/// Schema 3: what the outbox knows of OpenClaw. Rows from before belong to the `command` sink.
+/// Schema 3: what the outbox knows of OpenClaw. Rows from before belong to the `command` sink. The index `outbox_turns`
+/// answers whose turn it is without a look at the rows, whose bodies can be long.
 pub(super) const PLUGIN: &str = "
 ALTER TABLE outbox ADD COLUMN orchestrator TEXT;
 ALTER TABLE outbox ADD COLUMN gateway TEXT;
@@ -185,4 +186,6 @@ ALTER TABLE outbox ADD COLUMN by_person INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN overdue_told INTEGER NOT NULL DEFAULT 0;
 UPDATE outbox SET orchestrator = body ->> '$.orchestrator' WHERE json_valid(body);
 CREATE INDEX outbox_waiting ON outbox (created_at) WHERE state <> 'acknowledged';
+CREATE INDEX outbox_turns ON outbox (conversation, ord, state, sink, attempts, next_attempt_at, lease_until, gateway,
+    orchestrator, id) WHERE state <> 'acknowledged';
 ";

@@ -49,7 +49,9 @@ async fn of_each_session_the_oldest_is_due_and_installations_are_kept_apart() {
     lease(store, &anywhere, "y").await.unwrap();
     assert!(!due(store, &["x"]).await.contains(&anywhere));
     assert!(due(store, &["y"]).await.contains(&anywhere));
+    store.outbox_handed(&anywhere, &handed(1, "of y")).await.unwrap();
     store.outbox_refused(&anywhere, 1, "not now", at(6)).await.unwrap();
+    assert_eq!(store.delivery(&anywhere, at(10)).await.unwrap().view.handed, None, "it says nothing to another");
     assert!(due(store, &["x"]).await.contains(&anywhere), "certainly not told: whoever is there may get it");
 }
 
@@ -96,7 +98,12 @@ async fn an_attempt_lasts_through_restarts_until_something_is_known() {
 
     store.outbox_refused(&id, 1, "it is not in the transcript", at(6)).await.unwrap();
     let next = lease(&store, &id, "x").await.unwrap();
-    assert_eq!((next.attempt, next.look_first, next.handed), (2, false, None));
+    assert_eq!((next.attempt, next.look_first), (2, false));
+    assert_eq!(next.handed, Some(handed(1, "run-1")), "what was accepted last helps to look for it");
+    store.outbox_park(&id, 2, ParkReason::RecipientGone, "reset").await.unwrap();
+    store.outbox_retry(&id, at(7)).await.unwrap();
+    let asked = lease(&store, &id, "x").await.unwrap();
+    assert_eq!((asked.attempt, asked.handed), (3, None), "a person's retry begins anew");
 }
 
 #[tokio::test]

@@ -9,12 +9,12 @@ use akk_proto::delivery::{DeliveryBody, Handed, SinkKind};
 use akk_proto::{ConversationId, DeliveryId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-/// What an attempt under way puts a row before all others of its conversation: more than there are rows.
-const AHEAD: i64 = 1 << 60;
-
 /// The row of each conversation whose turn it is: the one under way, else the oldest that neither arrived nor waits for
-/// a person.
-const HEADS: &str = "SELECT min(iif(state IN ('leased', 'handed'), ord - (1 << 60), ord)) AS head FROM outbox
+/// a person. SQLite takes the other columns from the row that has the smallest value.
+const HEADS: &str =
+    "SELECT id, conversation, sink, attempts, state, gateway, coalesce(orchestrator, conversation) AS lane,
+         next_attempt_at, lease_until, ord, min(iif(state IN ('leased', 'handed'), ord - (1 << 60), ord)) AS place
+     FROM outbox INDEXED BY outbox_turns
      WHERE state <> 'acknowledged' AND state NOT IN ('parked', 'uncertain') GROUP BY conversation";
 
 /// A delivery whose time has come.
@@ -56,7 +56,7 @@ pub struct Leased {
     pub look_first: bool,
     /// Whether a person asked for it.
     pub by_person: bool,
-    /// What OpenClaw accepted of it.
+    /// What OpenClaw accepted last, of this attempt or of an earlier one.
     pub handed: Option<Handed>,
     /// What is to be told.
     pub body: DeliveryBody,
@@ -67,12 +67,11 @@ impl Store {
     pub async fn outbox_due_for_command(&self, now: Timestamp, limit: u32) -> Result<Vec<DueDelivery>, StoreError> {
         self.read(move |conn| {
             let sql = format!(
-                "SELECT o.id, o.conversation, o.sink, o.attempts, o.state, o.gateway, coalesce(o.orchestrator, o.conversation)
-                 FROM ({HEADS}) JOIN outbox o ON o.ord = iif(head < 0, head + {AHEAD}, head)
-                 WHERE o.sink = 'command'
-                     AND ((o.state = 'pending' AND (o.next_attempt_at <= ?1 OR o.next_attempt_at > ?1 + {FAR_MS}))
-                         OR (o.state = 'leased' AND coalesce(o.lease_until, 0) <= ?1))
-                 ORDER BY o.ord LIMIT ?2"
+                "SELECT id, conversation, sink, attempts, state, gateway, lane FROM ({HEADS})
+                 WHERE sink = 'command'
+                     AND ((state = 'pending' AND (next_attempt_at <= ?1 OR next_attempt_at > ?1 + {FAR_MS}))
+                         OR (state = 'leased' AND coalesce(lease_until, 0) <= ?1))
+                 ORDER BY ord LIMIT ?2"
             );
             let mut statement = conn.prepare_cached(&sql)?;
             let rows = statement.query((now.0, limit))?;
@@ -91,16 +90,12 @@ impl Store {
     ) -> Result<Vec<DueDelivery>, StoreError> {
         let gateways = json(&gateways)?;
         self.read(move |conn| {
-            // SQLite takes the other columns from the row that has the smallest value.
             let sql = format!(
-                "SELECT o.id, o.conversation, o.sink, o.attempts, o.state, o.gateway,
-                     coalesce(o.orchestrator, o.conversation) AS lane,
-                     min(iif(o.state = 'pending', o.ord, o.ord - {AHEAD})) AS place
-                 FROM ({HEADS}) JOIN outbox o ON o.ord = iif(head < 0, head + {AHEAD}, head)
-                 WHERE o.sink = 'plugin'
-                     AND (o.gateway IS NULL OR o.gateway IN (SELECT value FROM json_each(?2)))
-                     AND (o.state IN ('leased', 'handed') OR o.next_attempt_at <= ?1 OR o.next_attempt_at > ?1 + {FAR_MS})
-                 GROUP BY o.gateway, lane ORDER BY place LIMIT ?3"
+                "SELECT id, conversation, sink, attempts, state, gateway, lane, min(place) AS first FROM ({HEADS})
+                 WHERE sink = 'plugin'
+                     AND (gateway IS NULL OR gateway IN (SELECT value FROM json_each(?2)))
+                     AND (state IN ('leased', 'handed') OR next_attempt_at <= ?1 OR next_attempt_at > ?1 + {FAR_MS})
+                 GROUP BY gateway, lane ORDER BY first LIMIT ?3"
             );
             let mut statement = conn.prepare_cached(&sql)?;
             let rows = statement.query((now.0, gateways, limit))?;
@@ -113,9 +108,8 @@ impl Store {
     pub async fn outbox_next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |conn| {
             let sql = format!(
-                "SELECT min(iif(o.state = 'leased', o.lease_until, o.next_attempt_at)) FROM ({HEADS})
-                 JOIN outbox o ON o.ord = iif(head < 0, head + {AHEAD}, head)
-                 WHERE (o.state = 'pending' AND o.next_attempt_at > ?1) OR (o.state = 'leased' AND o.lease_until > ?1)"
+                "SELECT min(iif(state = 'leased', lease_until, next_attempt_at)) FROM ({HEADS})
+                 WHERE (state = 'pending' AND next_attempt_at > ?1) OR (state = 'leased' AND lease_until > ?1)"
             );
             let next: Option<i64> = conn.prepare_cached(&sql)?.query_row([now.0], |row| row.get(0))?;
             Ok(next.map(Timestamp))
@@ -197,7 +191,7 @@ fn lease_row(
             attempt: attempts + u32::from(fresh),
             look_first: begun,
             by_person,
-            handed: handed.filter(|_| !fresh).as_deref().and_then(|json| serde_json::from_str(json).ok()),
+            handed: handed.as_deref().and_then(|json| serde_json::from_str(json).ok()),
             body: serde_json::from_str(&body).map_err(|e| format!("its body does not parse: {e}"))?,
         })
     };
@@ -210,7 +204,7 @@ fn lease_row(
         Lease::To(gateway) => (None, Some(gateway.as_str())),
     };
     let sql = if fresh {
-        "UPDATE outbox SET state = 'leased', lease_until = ?2, gateway = coalesce(?3, gateway), handed = NULL,
+        "UPDATE outbox SET state = 'leased', lease_until = ?2, gateway = coalesce(?3, gateway),
              attempts = attempts + 1 WHERE ord = ?1"
     } else {
         "UPDATE outbox SET lease_until = ?2, gateway = coalesce(?3, gateway) WHERE ord = ?1"

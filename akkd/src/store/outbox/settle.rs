@@ -45,8 +45,10 @@ impl Store {
         error: &str,
         next_attempt_at: Timestamp,
     ) -> Result<bool, StoreError> {
+        // What one installation had accepted says nothing to another.
         let sql = "UPDATE outbox SET state = 'pending', lease_until = NULL, last_error = ?3, next_attempt_at = ?4,
-                       gateway = iif(json_valid(body), body ->> '$.recipient.gateway', gateway)
+                       gateway = body ->> '$.recipient.gateway',
+                       handed = iif(body ->> '$.recipient.gateway' IS NULL, NULL, handed)
                    WHERE id = ?1 AND attempts = ?2 AND state IN ('leased', 'handed')";
         let values: Values = vec![Box::new(attempt), Box::new(error.to_owned()), Box::new(next_attempt_at.0)];
         self.change_delivery(id, sql, values, true).await
@@ -81,7 +83,8 @@ impl Store {
     /// [`StoreError::NotFound`].
     pub async fn outbox_retry(&self, id: &DeliveryId, now: Timestamp) -> Result<bool, StoreError> {
         let sql = "UPDATE outbox SET by_person = (by_person OR state <> 'pending'), state = 'pending', reason = NULL,
-                       next_attempt_at = ?2, gateway = iif(json_valid(body), body ->> '$.recipient.gateway', gateway)
+                       next_attempt_at = ?2, handed = iif(state = 'pending', handed, NULL),
+                       gateway = iif(json_valid(body), body ->> '$.recipient.gateway', gateway)
                    WHERE id = ?1 AND state IN ('pending', 'parked', 'uncertain')";
         self.change_delivery(id, sql, vec![Box::new(now.0)], true).await
     }
