@@ -8,5 +8,6 @@ mod history;
 mod scenario;
 mod sinks;
 mod soak;
+mod table;
 mod upgrade;
 mod walk;

@@ -14,7 +14,7 @@ const BESIDE: usize = 6;
 const BESIDE_REAL: usize = 2;
 
 /// Every point that akkd has. One that is never passed stands for nothing.
-const POINTS: [&str; 10] = [
+pub(crate) const POINTS: [&str; 10] = [
     "call.unanswered",
     "effect.taken",
     "launch.folder",

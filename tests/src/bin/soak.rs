@@ -1,7 +1,7 @@
 //! Kills akkd, or its agents, a thousand times in mid-turn, and prints what was lost, doubled or left behind.
 //!
-//! `cargo build --workspace --bins && ./target/debug/soak [akkd|agents] [KILLS] [SEED]` (about ten minutes). Exits with 1 when
-//! anything was.
+//! `cargo build --workspace --bins && ./target/debug/soak [akkd|agents] [KILLS] [SEED]` (about ten minutes on an
+//! idle machine). Exits with 1 when anything was.
 
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a tool of ours: it prints, and stops with a panic")]
 
