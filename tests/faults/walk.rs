@@ -152,8 +152,12 @@ fn akkd_may_die_at_any_point_of_a_conversation() {
     assert_eq!(names, POINTS, "akkd has these points, in a build with debug assertions");
     let extent = Extent::asked_for();
     let all_walked = !matches!(extent, Extent::Only(_));
-    // What is about to be written is every step there is; what was just written, or was not answered, is every second.
-    let usual = |point: &str, n| !matches!(point, "store.committed" | "call.unanswered") || n % 2 == 1;
+    // What is about to be written is every step there is; what was just written, or not answered, is taken in part.
+    let usual = |point: &str, n| match point {
+        "store.committed" => n % 3 == 1,
+        "call.unanswered" => n % 4 == 1,
+        _ => true,
+    };
     let table = walk(extent.deaths(&passed, usual), BESIDE, over_acp);
     for (point, row) in table.iter().filter(|_| all_walked) {
         assert!(row.died > 0, "akkd never died at {point}");
