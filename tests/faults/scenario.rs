@@ -10,7 +10,11 @@ use akk_proto::session::{DiscoverParams, DiscoverScope, Strategy, TakeoverParams
 use akk_tests::agent::Line;
 use akk_tests::binaries::binaries;
 use akk_tests::native::{self, wanted};
-use akk_tests::{Codex, Daemon, Home, Plan, User, wait_for};
+use akk_tests::{Codex, Daemon, Home, Plan, User, wait_for, wait_within};
+use std::time::Duration;
+
+/// How long one turn of a real peer may take beside others.
+const WITH_REAL_PEERS: Duration = Duration::from_mins(3);
 
 /// What the agent is told, in the language of one kind of agent.
 pub(crate) struct Lines {
@@ -82,6 +86,9 @@ pub(crate) async fn with_demo(transport: Transport, deaths: &[&str]) -> Over {
     let told = Told::on(&home);
     let plan = told.plan(Plan::default().over(transport).cancel_grace(10));
     let mut user = User::start(Daemon::not_started(plan, home), deaths).await;
+    if transport != Transport::Acp {
+        user.patience = WITH_REAL_PEERS;
+    }
     let lines = Lines::for_demo();
     let task = user.akkd.task(&lines.ask);
     let id = user.delegate(task).await;
@@ -103,6 +110,7 @@ pub(crate) async fn with_codex(story: &str, deaths: &[&str]) -> Option<Over> {
     let session = codex.session_with(&options, "The word is swordfish.\nSAY Noted.").await;
     let plan = told.plan(native::plan(&home, &codex)).cancel_grace(10);
     let mut user = User::start(Daemon::not_started(plan, home), deaths).await;
+    user.patience = WITH_REAL_PEERS;
     let id = adopt(&mut user, &session).await;
     let lines = Lines::for_codex();
     user.send(&id, &lines.ask).await;
@@ -160,7 +168,7 @@ impl Over {
         self.user.send(&self.id, &self.lines.fourth).await;
         self.settled(Status::Idle).await;
         self.user.send(&self.id, &self.lines.endless).await;
-        let under_way = wait_for("the endless turn to be under way", async || {
+        let under_way = wait_within(self.user.patience, "the endless turn to be under way", async || {
             let stalled = self.user.get(&self.id).await.status == Status::Stalled;
             (stalled || self.endless_is_under_way()).then_some(!stalled)
         });

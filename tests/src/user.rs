@@ -3,7 +3,7 @@
 
 use crate::daemon::{Daemon, params};
 use crate::refusal::Refusal;
-use crate::wait::wait_for;
+use crate::wait::{PATIENCE, wait_for, wait_within};
 use akk_proto::api::{
     CloseParams, ControlClient as _, ConversationParams, DelegateParams, DeliveryListParams, HistoryParams, SendParams,
     StopParams,
@@ -16,6 +16,7 @@ use jsonrpsee::core::ClientError;
 use jsonrpsee::core::client::Client;
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
 
 /// The variable that tells akkd where to die.
 const DEATH: &str = "AKK_STOP_DEAD";
@@ -32,6 +33,8 @@ pub struct User {
     pub deaths: usize,
     /// Why the conversation waited for a decision of the person, each time.
     pub asked: Vec<String>,
+    /// How long a turn may take. More where real peers need the processor.
+    pub patience: Duration,
     to_come: VecDeque<String>,
     calls: u64,
 }
@@ -40,7 +43,7 @@ impl User {
     /// Starts akkd for the first time. `deaths`: where each akkd dies (`POINT:N`), in order; those after them live.
     pub async fn start(akkd: Daemon, deaths: &[&str]) -> Self {
         let to_come = deaths.iter().map(|d| (*d).to_owned()).collect();
-        let mut user = Self { akkd, deaths: 0, asked: Vec::new(), to_come, calls: 0 };
+        let mut user = Self { akkd, deaths: 0, asked: Vec::new(), patience: PATIENCE, to_come, calls: 0 };
         let log = user.akkd.home.root().join("points");
         let log = log.to_str().expect("paths under /tmp are UTF-8").to_owned();
         user.akkd.environment().push((POINTS.to_owned(), log));
@@ -156,7 +159,7 @@ impl User {
 
     /// Waits until nothing goes on in the conversation any more.
     pub async fn still(&mut self, id: &ConversationId) -> ConversationView {
-        wait_for("the conversation to need somebody", async || {
+        wait_within(self.patience, "the conversation to need somebody", async || {
             let c = self.get(id).await;
             let works =
                 matches!(c.status, Status::Created | Status::Running | Status::WaitingForAgent | Status::Cancelling);
