@@ -6,6 +6,7 @@ use crate::conversation::{Asked, Conversations};
 use crate::executor::{
     Executors, PermissionAnswer, PromptError, PromptSource, RecoveredTurn, ReportError, ReportSink, TurnOrder,
 };
+use crate::fault::{Point, point};
 use crate::store::{Checkpoint, PromptFate, Store, StoreError};
 use akk_core::conversation::Origin;
 use akk_core::prompt::{self, Facts, REPLAY_CHARS, REPLAY_MESSAGES};
@@ -48,6 +49,7 @@ impl Effects {
     pub async fn run(self, mut asked: mpsc::Receiver<Asked>) {
         while let Some(Asked { conversation_id, effects }) = asked.recv().await {
             for effect in effects {
+                point(Point::EffectTaken);
                 self.carry_out(&conversation_id, effect).await;
             }
         }

@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod doctor;
 pub mod effects;
 pub mod executor;
+pub mod fault;
 pub mod lifecycle;
 pub mod logging;
 pub mod platform;

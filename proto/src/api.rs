@@ -1,4 +1,7 @@
 //! The methods of akkd: the one contract for server and clients.
+//!
+//! A parameter that an older akkd does not know is left out where it says nothing: until akkd is replaced, a newer client's
+//! calls still fit.
 
 use crate::conversation::{
     BudgetLevel, ConversationSummary, ConversationView, Need, PermissionPolicy, RecoveryPolicy, Status, TurnResult,
@@ -86,8 +89,10 @@ pub struct DelegateParams {
     /// Where callbacks go: an OpenClaw session key such as `agent:main:main`.
     pub orchestrator: Option<String>,
     /// Where that session stands; OpenClaw's plugin fills it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Recipient>,
     /// How callbacks travel; by default `plugin` with an orchestrator, else `command` where one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkKind>,
     /// A name for people, 200 characters at most.
     pub label: Option<String>,
@@ -772,3 +777,18 @@ mod rpc {
 }
 #[cfg(any(feature = "server", feature = "client"))]
 pub use rpc::*;
+
+#[cfg(test)]
+mod tests {
+    use super::DelegateParams;
+    use crate::session::TakeoverParams;
+
+    #[test]
+    fn a_call_that_asks_for_nothing_new_fits_an_older_akkd() {
+        let calls = [serde_json::to_value(DelegateParams::default()), serde_json::to_value(TakeoverParams::default())];
+        for call in calls {
+            let call = call.unwrap();
+            assert!(call.get("recipient").is_none() && call.get("sink").is_none(), "{call}");
+        }
+    }
+}

@@ -31,9 +31,11 @@ pub fn repository() -> &'static Path {
 
 /// `target/<profile>`, where this test program lies and the programs under test belong.
 fn profile_folder() -> PathBuf {
-    // target/<profile>/deps/it-<hash>
+    // target/<profile>/deps/it-<hash>, or target/<profile>/soak
     let test = std::env::current_exe().expect("a test knows its own path");
-    test.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps").to_owned()
+    let folder = test.parent().expect("a file lies in a folder");
+    let profile = if folder.ends_with("deps") { folder.parent() } else { Some(folder) };
+    profile.expect("a test lies in target/<profile>/deps").to_owned()
 }
 
 /// `target`.

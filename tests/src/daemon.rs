@@ -18,8 +18,8 @@ use akk_proto::event::EventRecord;
 use jsonrpsee::core::client::Client;
 use serde_json::json;
 use std::fs::OpenOptions;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// How long an akkd may take to stop, agents included.
@@ -46,6 +46,8 @@ pub struct Plan {
     pub tables: String,
     /// Further variables of akkd's environment.
     pub env: Vec<(String, String)>,
+    /// Another akkd than the one that was built.
+    pub akkd: Option<PathBuf>,
 }
 
 impl Default for Plan {
@@ -59,6 +61,7 @@ impl Default for Plan {
             over_acpx: false,
             tables: String::new(),
             env: Vec::new(),
+            akkd: None,
         }
     }
 }
@@ -162,10 +165,20 @@ impl Daemon {
 
     /// Starts akkd on a home that is there already.
     pub async fn start_with(plan: Plan, home: Home) -> Self {
-        std::fs::write(home.config(), plan.config(&home)).expect("the home takes a file");
-        let mut daemon = Self { home, plan, child: None, client: None, abandoned: false };
+        let mut daemon = Self::not_started(plan, home);
         daemon.start_again().await;
         daemon
+    }
+
+    /// A home with a configuration, and no akkd yet.
+    pub fn not_started(plan: Plan, home: Home) -> Self {
+        std::fs::write(home.config(), plan.config(&home)).expect("the home takes a file");
+        Self { home, plan, child: None, client: None, abandoned: false }
+    }
+
+    /// Further variables of akkd's environment, from its next start on.
+    pub fn environment(&mut self) -> &mut Vec<(String, String)> {
+        &mut self.plan.env
     }
 
     /// Starts akkd on the same home, and waits until its socket answers.
@@ -173,17 +186,35 @@ impl Daemon {
     /// # Panics
     /// When it does not, with what it printed.
     pub async fn start_again(&mut self) {
+        if let Err(status) = self.try_start().await {
+            panic!("akkd ended at its start: {status}");
+        }
+    }
+
+    /// The same for an akkd that may die at its start.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub async fn try_start(&mut self) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "akkd runs already");
         self.child = Some(self.spawn());
-        self.client = Some(self.connect_to_new().await);
+        self.abandoned = true;
+        match self.connect_to_new().await {
+            Ok(client) => self.client = Some(client),
+            Err(status) => {
+                self.child = None;
+                return Err(status);
+            }
+        }
         self.abandoned = false;
+        Ok(())
     }
 
     /// Starts one more akkd on the same home, without waiting for anything.
     pub fn spawn(&self) -> Child {
         let output = OpenOptions::new().append(true).create(true).open(self.home.daemon_output());
         let output = output.expect("the home takes a file");
-        Command::new(&binaries().akkd)
+        Command::new(self.plan.akkd.as_ref().unwrap_or(&binaries().akkd))
             .env_clear()
             .envs(self.home.environment())
             .envs(self.plan.env.iter().cloned())
@@ -195,16 +226,16 @@ impl Daemon {
             .expect("akkd can be run")
     }
 
-    async fn connect_to_new(&mut self) -> Client {
+    async fn connect_to_new(&mut self) -> Result<Client, ExitStatus> {
         let socket = self.home.control_socket();
         let child = self.child.as_mut().expect("akkd was started");
         wait_for("the socket of akkd", async || {
             if let Ok(Some(status)) = child.try_wait() {
-                panic!("akkd ended at its start: {status}");
+                return Some(Err(status));
             }
             let client = akk_proto::client::connect(&socket).await.ok()?;
             client.daemon_info(akk_proto::api::Empty {}).await.ok()?;
-            Some(client)
+            Some(Ok(client))
         })
         .await
     }
@@ -256,13 +287,15 @@ impl Daemon {
         self.abandoned = !agents;
     }
 
-    /// Waits for the end of an akkd that was asked to end.
-    pub async fn ended(&mut self) {
+    /// Waits for the end of an akkd that was asked to end, or has died.
+    pub async fn ended(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("akkd runs");
-        wait_for("the end of a stopped akkd", async || child.try_wait().expect("akkd can be waited for")).await;
+        let ended = async || child.try_wait().expect("akkd can be waited for");
+        let status = wait_for("the end of a stopped akkd", ended).await;
         self.child = None;
         self.client = None;
         self.abandoned = true;
+        status
     }
 
     /// Runs akkctl on this home.

@@ -25,7 +25,9 @@ pub mod processes;
 pub mod raw;
 pub mod refusal;
 mod replay;
+pub mod soak;
 pub mod terminal;
+pub mod user;
 pub mod wait;
 
 pub use agent::AgentLog;
@@ -35,4 +37,5 @@ pub use daemon::{Daemon, Plan};
 pub use home::Home;
 pub use native::Native;
 pub use refusal::Refusal;
+pub use user::User;
 pub use wait::{wait_for, wait_within};

@@ -1,6 +1,7 @@
 //! The task of one live conversation.
 
 use super::{Asked, Shared, not_found, repeated, session_name};
+use crate::fault::{Point, point};
 use crate::store::{AnsweredRequest, Checkpoint, Commit, StoreError};
 use akk_core::decide::{self, Beginning, Decision, Input, Said};
 use akk_core::{Conversation, Effect, ExecutorReport};
@@ -75,6 +76,7 @@ pub(super) async fn run(shared: Arc<Shared>, id: ConversationId, mut inbox: mpsc
         };
         let Command { work, call, checkpoint, reply } = command;
         let result = handle(&shared, &id, &mut loaded, work, call, checkpoint).await;
+        point(Point::Unanswered);
         // A caller that left does not matter: what it asked for is durable.
         let _ = reply.send(result);
     }

@@ -64,14 +64,6 @@ struct Inner {
     counted: Mutex<Option<(u64, Counts)>>,
 }
 
-/// How a store is opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Options {
-    /// For tests of crashes: the process dies (abort) after this many transactions of this store, each time when it
-    /// is on the disk and nobody was answered.
-    pub stop_dead_after: Option<u64>,
-}
-
 impl Store {
     /// Opens the database, or makes it: 0600, its directory 0700. Blocks for some milliseconds. The caller holds the
     /// lock of the home: one store per file, and once at a time.
@@ -79,11 +71,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::NewerSchema`], [`StoreError::Foreign`], [`StoreError::Unsafe`]: the file was not touched.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, Options::default())
-    }
-
-    /// The same, with options.
-    pub fn open_with(path: &Path, options: Options) -> Result<Self, StoreError> {
         let path = file::locate(path)?;
         file::refuse_what_is_not_ours(&path)?;
         let mut conn = file::connect_to_write(&path)?;
@@ -104,7 +91,6 @@ impl Store {
             newest: newest.clone(),
             transactions: transactions.clone(),
             reserve: reserve::Reserve::beside(&path),
-            stop_dead_after: options.stop_dead_after,
         };
         std::thread::Builder::new().name("akk-store".to_owned()).spawn(move || writer.run())?;
         let readers = Arc::new(readers::Readers::new(path.clone()));

@@ -7,6 +7,7 @@
 use super::error::StoreError;
 use super::reserve::Reserve;
 use super::{file, history, messages};
+use crate::fault::{Point, point};
 use akk_proto::event::EventRecord;
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::PathBuf;
@@ -63,8 +64,6 @@ pub(super) struct Writer {
     /// Transactions so far, counted before anybody is answered.
     pub transactions: Arc<AtomicU64>,
     pub reserve: Reserve,
-    /// For tests of crashes: the process dies after this many transactions, before anybody is answered.
-    pub stop_dead_after: Option<u64>,
 }
 
 impl Writer {
@@ -110,7 +109,7 @@ impl Writer {
     fn serve(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         match self.write_even_when_full(&mut jobs) {
             Ok((group, fates)) => {
-                self.die_if_told();
+                point(Point::Committed);
                 for (job, fate) in jobs.iter_mut().zip(&fates) {
                     if fate.is_ok() {
                         self.publish(job.events());
@@ -193,6 +192,7 @@ impl Writer {
             fates.push(fate);
         }
         index_words(&tx, &group.words)?;
+        point(Point::BeforeCommit);
         let committed = tx.commit();
         // Also where it failed: what became of it is not known.
         self.transactions.fetch_add(1, Ordering::Release);
@@ -218,15 +218,6 @@ impl Writer {
             self.outbox.send_modify(|changes| *changes += 1);
         }
         Ok(())
-    }
-
-    fn die_if_told(&mut self) {
-        if let Some(left) = &mut self.stop_dead_after {
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                std::process::abort();
-            }
-        }
     }
 
     /// Writes what still waits and closes the database, with everything moved out of the write-ahead log.

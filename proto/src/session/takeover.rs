@@ -87,8 +87,10 @@ pub struct TakeoverParams {
     /// Where callbacks go: an OpenClaw session key such as `agent:main:main`.
     pub orchestrator: Option<String>,
     /// Where that session stands; OpenClaw's plugin fills it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Recipient>,
     /// How callbacks travel; by default `plugin` with an orchestrator, else `command` where one is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sink: Option<SinkKind>,
     /// A name for people, 200 characters at most.
     pub label: Option<String>,

@@ -12,6 +12,7 @@ use crate::executor::TurnOrder;
 use crate::executor::ledger::LedgerError;
 use crate::executor::shared::{Counted, Shared};
 use crate::executor::stream::Seen;
+use crate::fault::{Point, point};
 use crate::platform::{LAUNCH_VARIABLE, ProcessIdentity};
 use crate::store::{Checkpoint, LaunchRow, LaunchState};
 use akk_core::redact;
@@ -171,7 +172,9 @@ impl Running {
                 StdinOf::Prompt(_) => None,
             };
             let tail = OutputTail::open(&folder, 0).map_err(StartError::Folder)?;
+            point(Point::LaunchFolder);
             let child = spawn(argv, environment, &order.workspace, stdio)?;
+            point(Point::Spawned);
             let process = AgentProcess::of_child(&launch_id, child).map_err(StartError::Process)?;
             Ok((fifo, tail, process))
         };
@@ -420,6 +423,7 @@ impl Running {
         if gone {
             self.hint.end();
             self.folder.remove();
+            point(Point::TreeEnded);
         } else {
             tracing::error!(launch = %self.launch_id, pid = self.process.identity().pid, "a process tree would not end");
         }

@@ -2,6 +2,7 @@
 //! crash never leaves it open whether one arrived (crash-safety 1).
 
 use crate::executor::ledger::LaunchLedger;
+use crate::fault::{Point, point};
 use crate::store::{PromptFate, PromptRow};
 use std::io;
 use std::path::Path;
@@ -147,12 +148,15 @@ async fn write_prompt(
 ) -> io::Result<Option<Written>> {
     let held_back = line.len().saturating_sub(2);
     fifo.write_all(&line[..held_back]).await?;
+    point(Point::PromptHalf);
     if let Err(error) = ledger.prompt_put(PromptRow { fate: PromptFate::Finishing, ..row.clone() }).await {
         return Ok(Some(Written::NotRecorded(error.to_string())));
     }
     progress.set(PromptFate::Finishing);
+    point(Point::PromptFinishing);
     // Two bytes are far below PIPE_BUF: both are written in one go, or none.
     fifo.write_all(&line[held_back..]).await?;
+    point(Point::PromptWritten);
     progress.set(PromptFate::Written);
     drop(line);
     // Told at once, so that it stands in the history before what the agent makes of it.

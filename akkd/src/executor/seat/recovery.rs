@@ -7,6 +7,7 @@ use crate::executor::launch::folder::LaunchFolder;
 use crate::executor::launch::process::AgentProcess;
 use crate::executor::launch::running::Running;
 use crate::executor::{PermissionAnswer, RecoveredTurn};
+use crate::fault::{Point, point};
 use crate::platform::ProcessIdentity;
 use crate::store::{LaunchRow, PromptFate, PromptRow};
 use akk_core::{Effect, Ended, ExecutorReport, How};
@@ -114,6 +115,7 @@ impl Seat {
             return;
         }
         LaunchFolder::of(&self.shared.launches, &row.launch_id).remove();
+        point(Point::TreeEnded);
         if let Err(error) = self.shared.context.ledger.launch_gone(row.launch_id.clone()).await {
             tracing::warn!(%error, "a launch could not be recorded as gone");
         }
