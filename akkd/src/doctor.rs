@@ -251,5 +251,4 @@ fn line(name: &str, level: CheckLevel, found: String, hint: Option<String>) -> C
 }
 
 #[cfg(test)]
-#[path = "doctor_tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 //!
 //! Nothing here reads or writes OpenClaw's files: its command line does, and it hides secrets when it prints settings.
 
+mod call;
 mod folder;
 mod program;
 mod record;

@@ -3,36 +3,23 @@
 //! Measured with openclaw 2026.9.6: `--version` takes 0.1 s, reading a setting 1–3 s, changing one 3–5 s, linking a plugin
 //! 5–11 s, and all of it five times that on a busy machine. JSON goes to standard output, warnings to standard error.
 
+use super::call::{Said, follow};
 use super::settings::{ID, Plugins};
 use super::tools::Tools;
 use crate::error::{Error, Result};
-use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
-use rustix::process::Signal;
+use process_wrap::std::{CommandWrap, ProcessSession};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::time::Duration;
 
 /// For a call that changes nothing.
 const LOOK_LIMIT: Duration = Duration::from_mins(2);
 /// For a call that changes something: in the middle of it is a bad place to be ended.
 const CHANGE_LIMIT: Duration = Duration::from_mins(4);
-/// Between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(3);
-/// For the last words of a program that ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Between two looks whether the program ended while something else holds its output open.
-const LOOK: Duration = Duration::from_millis(250);
-/// Between two looks at a program that has closed its output.
-const ENDING: Duration = Duration::from_millis(3);
-/// What is kept of its output, in bytes: a catalogue of every plugin has 200 kB.
-const MAX_OUTPUT: usize = 4 << 20;
-
 /// What selects an installation of OpenClaw besides its profile (openclaw 2026.9).
 const VARIABLES: [&str; 3] = ["OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH", "OPENCLAW_HOME"];
 
@@ -61,14 +48,6 @@ impl Places {
 pub(crate) struct OpenClaw {
     program: PathBuf,
     places: Places,
-}
-
-/// What a call came to.
-#[derive(Debug)]
-pub(crate) struct Said {
-    out: String,
-    err: String,
-    status: ExitStatus,
 }
 
 /// What a change came to.
@@ -309,162 +288,9 @@ impl OpenClaw {
     }
 }
 
-impl Said {
-    /// This, when the call went well.
-    fn expect(self, what: &str, openclaw: &OpenClaw) -> Result<Self> {
-        if self.status.success() {
-            return Ok(self);
-        }
-        let reason = self.reason();
-        let all = format!("{}\n{}", self.err, self.out);
-        let hint = if ["node:sqlite", "Unsupported Node", "unsupported", "nvm install"].iter().any(|w| all.contains(w))
-            && all.contains("Node")
-        {
-            "put the Node.js that OpenClaw needs first in PATH, or let --openclaw name a script that runs OpenClaw with it"
-                .to_owned()
-        } else if all.contains("config is invalid") {
-            format!("see `{}` and repair it; then run this again", openclaw.typed("config validate"))
-        } else if reason.contains("EACCES") || reason.contains("EROFS") || reason.contains("EPERM") {
-            "OpenClaw must be able to write its own configuration and state; run this as the user it belongs to"
-                .to_owned()
-        } else {
-            format!("try `{}`; running akkctl again goes on where it stopped", openclaw.typed("doctor"))
-        };
-        Err(Error::Program { message: format!("openclaw could not {what}: {reason}"), hint })
-    }
-
-    fn json(&self) -> Option<Value> {
-        serde_json::from_str(self.out.trim()).ok()
-    }
-
-    /// Why it failed, in one sentence of its own.
-    fn reason(&self) -> String {
-        if let Some(answer) = self.json()
-            && let Some(message) = answer["error"]["message"].as_str()
-        {
-            let first = message.lines().next().unwrap_or(message);
-            return first.trim().trim_end_matches('.').to_owned();
-        }
-        let plain = without_escapes(&format!("{}\n{}", self.err, self.out));
-        let lines: Vec<&str> = plain.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-        let after = |mark: &str| lines.iter().find_map(|l| Some(l.split_once(mark)?.1.trim()));
-        if let Some(at) = lines.iter().position(|l| *l == "OpenClaw config is invalid") {
-            let problem = lines[at..].iter().find_map(|l| l.strip_prefix("- "));
-            return format!("its configuration is invalid: {}", problem.unwrap_or("see its own words"));
-        }
-        let said =
-            after("Reason: ").or_else(|| lines.iter().find_map(|l| l.strip_prefix("openclaw: "))).or_else(|| {
-                // Boxes, warnings and log lines come before the sentence that ends the command.
-                lines.iter().rev().copied().find(|l| !l.starts_with(['│', '◇', '├', '╰', '[', '-']))
-            });
-        match said {
-            Some(said) => said.trim_end_matches('.').to_owned(),
-            None => format!("it gave no reason ({})", self.status),
-        }
-    }
-}
-
 /// What a thread came to; its panic is ours.
 fn joined<T>(result: std::thread::Result<T>) -> T {
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Reads what the program says until it ends; ends it when the time is over, and returns nothing then.
-fn follow(
-    mut child: Box<dyn ChildWrapper>,
-    stdin: Option<String>,
-    limit: Duration,
-) -> Result<Said, Option<std::io::Error>> {
-    let begun = Instant::now();
-    let left = || limit.checked_sub(begun.elapsed());
-    if let (Some(text), Some(mut input)) = (stdin, child.stdin().take()) {
-        // A patch fits into the pipe; a program that does not read it says why itself.
-        let _ = std::io::Write::write_all(&mut input, text.as_bytes());
-    }
-    let (tell, told) = mpsc::channel();
-    let pipes: [Option<Box<dyn Read + Send>>; 2] =
-        [child.stdout().take().map(|p| Box::new(p) as _), child.stderr().take().map(|p| Box::new(p) as _)];
-    for (which, pipe) in pipes.into_iter().enumerate() {
-        let tell = tell.clone();
-        std::thread::spawn(move || {
-            let mut kept = 0;
-            let mut block = [0; 8192];
-            let Some(mut pipe) = pipe else { return };
-            while let Ok(n) = pipe.read(&mut block) {
-                if n == 0 {
-                    break;
-                }
-                // What is beyond is read and dropped, so that the program is not stopped by a full pipe.
-                if kept < MAX_OUTPUT {
-                    kept += n;
-                    let _ = tell.send((which, false, block[..n].to_vec()));
-                }
-            }
-            let _ = tell.send((which, true, Vec::new()));
-        });
-    }
-    drop(tell);
-    let mut text = [Vec::new(), Vec::new()];
-    let mut open = 2;
-    let mut status = None;
-    // Something that the program left running may hold its output open: then its own end is what counts.
-    let mut last_words = None;
-    while open > 0 && last_words.is_none_or(|at: Instant| at.elapsed() < LAST_WORDS) {
-        match told.recv_timeout(LOOK) {
-            Ok((_, true, _)) => open -= 1,
-            Ok((which, false, bytes)) => text[which].extend(bytes),
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                if status.is_none() {
-                    status = child.try_wait().map_err(Some)?;
-                    last_words = status.map(|_| Instant::now());
-                }
-            }
-        }
-        if status.is_none() && left().is_none() {
-            return Err(end(child));
-        }
-    }
-    let status = loop {
-        if let Some(status) = status {
-            break status;
-        }
-        if left().is_none() {
-            return Err(end(child));
-        }
-        std::thread::sleep(ENDING);
-        status = child.try_wait().map_err(Some)?;
-    };
-    let [out, err] = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Ok(Said { out, err, status })
-}
-
-/// Ends the program and what it started.
-fn end(mut child: Box<dyn ChildWrapper>) -> Option<std::io::Error> {
-    let _ = child.signal(Signal::TERM.as_raw());
-    let begun = Instant::now();
-    while begun.elapsed() < GRACE {
-        if let Ok(Some(_)) = child.try_wait() {
-            return None;
-        }
-        std::thread::sleep(LOOK);
-    }
-    let _ = child.start_kill();
-    child.wait().err()
-}
-
-/// `text` without the escape sequences that colour it.
-fn without_escapes(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' {
-            let _ = chars.by_ref().find(char::is_ascii_alphabetic);
-        } else {
-            plain.push(c);
-        }
-    }
-    plain
 }
 
 fn is_program(path: &Path) -> bool {

@@ -1,5 +1,6 @@
 use super::*;
-use rustix::process::{Pid, test_kill_process};
+use crate::openclaw::call::{ENDING, MAX_OUTPUT};
+use rustix::process::{Pid, Signal, test_kill_process};
 
 /// A program of this script, for which nothing of OpenClaw is set.
 fn program(script: &str) -> (tempfile::TempDir, OpenClaw) {
