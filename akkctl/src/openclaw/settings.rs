@@ -39,10 +39,8 @@ struct Entry {
 pub(crate) struct Wanted {
     /// The folder that is linked.
     pub(crate) link: PathBuf,
-    /// akkd's socket.
+    /// akkd's socket. Named always: a gateway that runs as a service has another environment than this shell.
     pub(crate) socket: PathBuf,
-    /// Whether the plugin finds that socket by itself.
-    pub(crate) socket_is_default: bool,
     /// Where agents work when a task names no directory; none leaves the setting as it is.
     pub(crate) workspace: Option<PathBuf>,
 }
@@ -89,15 +87,8 @@ impl Plugins {
         let entry = self.entry();
         let mut config = Map::new();
         let socket = json!(wanted.socket);
-        match entry.config.get("socketPath") {
-            Some(set) if *set == socket => {}
-            Some(_) if wanted.socket_is_default => {
-                config.insert("socketPath".to_owned(), Value::Null);
-            }
-            None if wanted.socket_is_default => {}
-            _ => {
-                config.insert("socketPath".to_owned(), socket);
-            }
+        if entry.config.get("socketPath") != Some(&socket) {
+            config.insert("socketPath".to_owned(), socket);
         }
         if let Some(workspace) = &wanted.workspace
             && entry.config.get("workspace") != Some(&json!(workspace))
@@ -173,7 +164,6 @@ mod tests {
         Wanted {
             link: "/s/openclaw/agent-knock-knock".into(),
             socket: "/r/akkd.sock".into(),
-            socket_is_default: true,
             workspace: None,
         }
     }
@@ -185,7 +175,7 @@ mod tests {
     fn installed() -> Value {
         json!({
             "load": {"paths": ["/mine", "/s/openclaw/agent-knock-knock"]},
-            "entries": {"agent-knock-knock": {"enabled": true, "config": {}}, "xai": {"config": {"key": "k"}}},
+            "entries": {"agent-knock-knock": {"enabled": true, "config": {"socketPath": "/r/akkd.sock"}}, "xai": {"config": {"key": "k"}}},
             "slots": {"memory": "none"}
         })
     }
@@ -209,15 +199,15 @@ mod tests {
     fn only_what_differs_is_patched() {
         let have = plugins(installed());
         assert_eq!(have.entry_patch(&wanted()), None);
-        let elsewhere = Wanted { socket_is_default: false, workspace: Some("/w".into()), ..wanted() };
+        let elsewhere = Wanted { socket: "/r/other.sock".into(), workspace: Some("/w".into()), ..wanted() };
         let entry = |patch: &Value| patch["plugins"]["entries"][ID].clone();
         let patch = have.entry_patch(&elsewhere).unwrap();
-        assert_eq!(entry(&patch), json!({"config": {"socketPath": "/r/akkd.sock", "workspace": "/w"}}));
+        assert_eq!(entry(&patch), json!({"config": {"socketPath": "/r/other.sock", "workspace": "/w"}}));
 
         let mut set = installed();
         set["entries"][ID] = json!({"enabled": false, "config": {"socketPath": "/other.sock", "workspace": "/mine"}});
         let patch = plugins(set.clone()).entry_patch(&wanted()).unwrap();
-        assert_eq!(entry(&patch), json!({"enabled": true, "config": {"socketPath": null}}), "the plugin finds it");
+        assert_eq!(entry(&patch), json!({"enabled": true, "config": {"socketPath": "/r/akkd.sock"}}));
         set["entries"][ID] = json!({"enabled": true, "config": {"socketPath": "/r/akkd.sock"}});
         assert_eq!(plugins(set).entry_patch(&wanted()), None, "it is named, and right");
     }
@@ -248,7 +238,6 @@ mod tests {
     #[test]
     fn every_change_is_told() {
         let mut after = installed();
-        after["entries"][ID]["config"] = json!({"socketPath": "/r/akkd.sock"});
         after["allow"] = json!(["telegram", ID]);
         let before = json!({"allow": ["telegram"], "deny": [ID], "load": {"paths": ["/mine"]}});
         insta::assert_snapshot!(changes(&plugins(before), &plugins(after)).join("\n"));

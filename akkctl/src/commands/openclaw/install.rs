@@ -134,7 +134,6 @@ fn wanted(args: &OpenClawInstall, folder: &Folder, surroundings: &Surroundings) 
     Ok(Wanted {
         link: folder.link(),
         socket: surroundings.paths.control_socket.clone(),
-        socket_is_default: surroundings.is_default_home(),
         workspace,
     })
 }

@@ -19,7 +19,6 @@ pub(in crate::commands) fn look(connected: &[PluginView], thorough: bool, contex
     let wanted = Wanted {
         link: folder.link(),
         socket: paths.control_socket.clone(),
-        socket_is_default: context.surroundings.is_default_home(),
         workspace: None,
     };
     let record = Record::read(folder.record());

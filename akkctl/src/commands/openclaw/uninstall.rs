@@ -27,7 +27,6 @@ pub(super) fn run(place: &OpenClawPlace, context: &Context<'_>) -> Result<u8> {
     let wanted = Wanted {
         link: folder.link(),
         socket: context.surroundings.paths.control_socket.clone(),
-        socket_is_default: true,
         workspace: None,
     };
     if before.is_linked(&wanted) {
