@@ -91,7 +91,7 @@ impl Way {
             "| {} | told {told} time(s) at the model, {} attempt(s) | seen {seen} time(s) | {} |",
             self.point,
             row.attempts,
-            self.room.said()[2..].join(" / ").replace('\n', " "),
+            self.room.said_after("has begun").join(" / ").replace('\n', " "),
         );
         assert_eq!(seen, 1, "{}:\n{}", self.point, self.room.shown());
     }

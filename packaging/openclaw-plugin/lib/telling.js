@@ -198,6 +198,7 @@ export class Telling {
       const session = this.#session();
       const obstacle = await this.#obstacle(session);
       if (obstacle) return obstacle;
+      if (session.locked && !session.working) await this.#gateway.unlock(session);
       const begun = { key, runId: key, sessionId: session.id };
       this.#begun.set(id, begun);
       try {

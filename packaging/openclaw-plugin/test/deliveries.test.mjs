@@ -352,9 +352,20 @@ test("a_session_that_a_finished_recovery_left_locked_is_unlocked", async () => {
   await start();
   offer();
   await until(() => settled().length);
+  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
+  assert.deepEqual(settled(), [{ delivery_id: ID, attempt: 1 }]);
+});
+
+test("a_session_that_seems_at_work_is_unlocked_only_when_openclaw_refused_a_run_in_it", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
+  Object.assign(openclaw.entry(), { status: "running", mainRestartRecovery: { cycleId: "c" }, abortedLastRun: false });
+  await start();
+  offer();
+  await minutes(1);
   assert.equal(settled()[0].reason, "refused");
+  openclaw.entry().status = "done";
   offer({ attempt: 2, look_first: true });
-  await until(() => settled().length === 2);
+  await minutes(1);
   assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
 });
 

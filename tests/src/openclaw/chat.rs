@@ -197,6 +197,11 @@ impl Room {
         self.lines().into_iter().filter(|l| l.speaker == Speaker::Bot).map(|l| l.text).collect()
     }
 
+    /// What OpenClaw said after the first message of its that contains this.
+    pub fn said_after(&self, text: &str) -> Vec<String> {
+        self.said().into_iter().skip_while(|s| !s.contains(text)).skip(1).collect()
+    }
+
     /// How many messages of OpenClaw's contain this.
     pub fn count(&self, text: &str) -> usize {
         self.said().iter().filter(|s| s.contains(text)).count()
@@ -282,8 +287,8 @@ fn serve(inner: &Inner, stream: &TcpStream, request: &Request) -> std::io::Resul
         "sendMessage" | "editMessageText" => {
             let Some(chat) = number("chat_id") else { return refuse(stream, 400, "Bad Request: chat_id is empty") };
             let place = Place { chat, topic: number("message_thread_id") };
-            let text = asked["text"].as_str().unwrap_or_default();
-            match say(inner, place, number("message_id"), text) {
+            let text = shown(&asked);
+            match say(inner, place, number("message_id"), &text) {
                 Ok(message) => message,
                 Err(why) => return refuse(stream, 502, why),
             }
@@ -302,6 +307,18 @@ fn serve(inner: &Inner, stream: &TcpStream, request: &Request) -> std::io::Resul
         _ => return refuse(stream, 404, "Not Found"),
     };
     http::answer(stream, 200, &json!({"ok": true, "result": result}).to_string())
+}
+
+/// The text of a message as it is shown: without the marks of Telegram's HTML.
+fn shown(message: &Value) -> String {
+    let text = message["text"].as_str().unwrap_or_default();
+    if message["parse_mode"] != "HTML" {
+        return text.to_owned();
+    }
+    let (first, rest) = text.split_once('<').unwrap_or((text, ""));
+    let untagged = rest.split('<').filter_map(|tag| Some(tag.split_once('>')?.1));
+    let plain: String = [first].into_iter().chain(untagged).collect();
+    plain.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
 fn refuse(stream: &TcpStream, status: u16, why: &str) -> std::io::Result<()> {
@@ -348,4 +365,17 @@ fn say(inner: &Inner, place: Place, edited: Option<i64>, text: &str) -> Result<V
 
 fn seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+    use serde_json::json;
+
+    #[test]
+    fn a_message_is_shown_without_its_marks() {
+        let html = "<b>Type</b>: /akk &lt;task&gt; &amp; wait";
+        assert_eq!(shown(&json!({"text": html, "parse_mode": "HTML"})), "Type: /akk <task> & wait");
+        assert_eq!(shown(&json!({"text": html})), html);
+    }
 }

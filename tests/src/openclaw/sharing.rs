@@ -23,7 +23,7 @@ pub fn calm(story: &str, body: impl AsyncFnOnce(&'static Together)) {
         let together = SHARED.get_or_init(start).await.as_ref();
         let together = together.unwrap_or_else(|e| panic!("the shared gateway did not start: {e}"));
         let told = Told(together);
-        body(together).await;
+        timed(story, body(together)).await;
         let chats = together.gateway.chat.shown();
         assert!(!chats.contains('⚠'), "OpenClaw complained, in this story or beside it:\n{chats}");
         drop(told);
@@ -38,7 +38,7 @@ pub fn restless(story: &str, body: impl AsyncFnOnce(&mut Together)) {
             *turn.0 = None;
             *turn.0 = Some(Together::start(peer, "per-channel-peer").await);
         }
-        body(turn.0.as_mut().expect("it was started")).await;
+        timed(story, body(turn.0.as_mut().expect("it was started"))).await;
     });
 }
 
@@ -47,7 +47,7 @@ pub fn alone(story: &str, body: impl AsyncFnOnce(&'static OpenClawPeer)) {
     run(story, async |peer| {
         let mut turn = turns().lock().await;
         *turn = None;
-        body(peer).await;
+        timed(story, body(peer)).await;
         drop(turn);
     });
 }
@@ -61,9 +61,14 @@ fn run(story: &str, body: impl AsyncFnOnce(&'static OpenClawPeer)) {
     // What several stories share outlives the runtime of one.
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let Some(peer) = peers::openclaw(story) else { return };
-    let begin = Instant::now();
     RUNTIME.get_or_init(|| Runtime::new().expect("a runtime can be made")).block_on(body(peer));
-    eprintln!("{story}: {:.1?}, with waiting for its turn", begin.elapsed());
+}
+
+/// Says how long a story took, without its wait for a gateway.
+async fn timed(story: &str, body: impl Future<Output = ()>) {
+    let begin = Instant::now();
+    body.await;
+    eprintln!("{story}: {:.1?}", begin.elapsed());
 }
 
 /// A story's turn with the gateway that stories kill. After one that failed the next begins with a new one.
