@@ -446,6 +446,24 @@ test("a_person_may_have_it_told_again_whatever_is_known", async () => {
   assert.deepEqual(settled(), [{ delivery_id: ID, attempt: 4 }]);
 });
 
+test("what_was_told_since_a_person_asked_is_not_told_again", async () => {
+  await start();
+  openclaw.failsToWait = 1;
+  offer({ attempt: 2, by_person: true });
+  await until(() => settled().length);
+  assert.equal(settled()[0].reason, "refused", "the gateway stops, and answers nothing more");
+  const [handed] = asked("delivery.handed");
+  // In the same process.
+  offer({ attempt: 3, by_person: true, handed });
+  await until(() => settled().length === 2);
+  // And in the next one.
+  await killAndRestart();
+  offer({ attempt: 3, by_person: true, handed });
+  await until(() => settled().length === 3);
+  assert.deepEqual(settled().slice(1), [{ delivery_id: ID, attempt: 3 }, { delivery_id: ID, attempt: 3 }]);
+  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
+});
+
 test("what_was_withdrawn_is_not_followed_any_more", async () => {
   openclaw.model = () => new Promise(() => {});
   await start();

@@ -23,6 +23,8 @@ export class ScriptedOpenClaw {
   before = async () => undefined;
   /** Whether notes are taken. */
   takesNotes = true;
+  /** How many waits for a run's end it refuses, as it does while it stops. */
+  failsToWait = 0;
   #entries = new Map();
   #transcripts = new Map();
   #runs = new Map();
@@ -130,6 +132,7 @@ export class ScriptedOpenClaw {
   async #request(method, params, { timeoutMs, signal }) {
     signal?.throwIfAborted();
     if (method === "agent") return this.#agent(params);
+    if (method === "agent.wait" && this.failsToWait-- > 0) throw new GatewayError("refused", "the gateway stops");
     if (method === "agent.wait") return this.#wait(params.runId, timeoutMs, signal);
     if (method === "sessions.list") {
       return { sessions: [...this.#entries].filter(([, e]) => e.active).map(([key]) => ({ key })) };
