@@ -28,7 +28,8 @@ const STOPPED = new Set(["rpc", "stop"]);
  * @property {boolean} working whether a run is under way in it, or was when its gateway died
  * @property {boolean} replying whether the answer of its last turn is still on its way to the chat
  * @property {string | undefined} run the run that is, or was last, under way
- * @property {string | undefined} claim the run that the gateway itself carries on after its restart
+ * @property {string | undefined} claim the run under way, if the gateway would carry it on after its restart
+ * @property {string | undefined} source the run that `claim` carries on, where it has another id
  * @property {boolean} drained whether that run was ended by an orderly stop
  */
 
@@ -191,7 +192,7 @@ export function agentOf(key) {
 }
 
 function sessionOf(agentId, key, entry) {
-  const claim = entry.restartRecoveryDeliveryRunId;
+  const { restartRecoveryDeliveryRunId: claim, restartRecoveryDeliverySourceRunId: source } = entry;
   const family = [entry.previousSessionId, ...(entry.usageFamilySessionIds ?? [])];
   return {
     agentId,
@@ -204,6 +205,7 @@ function sessionOf(agentId, key, entry) {
     replying: Boolean(entry.pendingFinalDelivery),
     run: [entry.lifecycleRunId, entry.activeWriterRunId].find((run) => typeof run === "string"),
     claim: typeof claim === "string" ? claim : undefined,
+    source: typeof source === "string" ? source : undefined,
     drained: (entry.restartRecoveryRuns ?? []).some((run) => run.runId === claim),
   };
 }

@@ -158,7 +158,8 @@ export class Telling {
       // OpenClaw carries on by itself what its restart interrupted, under the run's own name.
       const run = session.claim ?? found.key;
       const ended = await this.#patiently(() => this.#gateway.ended(run, WAIT_MS / 2, this.#signal));
-      if (ended?.aborted) return ack;
+      // A person stopped the run that tells it; the user's own turn may be stopped without anything being told.
+      if (ended?.aborted && (found.keys.has(run) || found.keys.has(session.source))) return ack;
       if (ended || (await this.#patiently(() => this.#gateway.active(session)))) idleSince = Date.now();
       else if (Date.now() - idleSince > LOST_MS) {
         this.#abandoned = session.run;

@@ -323,6 +323,19 @@ test("what_a_person_stopped_was_told", async () => {
   assert.deepEqual(settled(), [{ delivery_id: ID, attempt: 1 }]);
 });
 
+test("a_turn_of_the_user_that_is_stopped_tells_nothing", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: DELEGATED });
+  openclaw.events().push({ type: "message", message: { role: "user", content: TEXT, idempotencyKey: `${ID}:user` } });
+  await start();
+  const turn = openclaw.userTurn();
+  offer({ attempt: 2, look_first: true });
+  await minutes(1);
+  turn.isStopped();
+  await minutes(1);
+  await until(() => settled().length);
+  assert.deepEqual([settled(), openclaw.chat], [[{ delivery_id: ID, attempt: 2 }], [`answer to ${TEXT}`]]);
+});
+
 test("the_users_turn_gets_its_answer_first", async () => {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
   const turn = openclaw.userTurn();

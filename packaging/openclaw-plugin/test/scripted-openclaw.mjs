@@ -83,10 +83,14 @@ export class ScriptedOpenClaw {
     const entry = this.entry(key);
     const end = Promise.withResolvers();
     this.#runs.set("user-run", end.promise);
-    Object.assign(entry, { status: "running", active: true, lifecycleRunId: "user-run" });
+    Object.assign(entry, { status: "running", active: true, lifecycleRunId: "user-run", restartRecoveryDeliveryRunId: "user-run" });
     return {
+      isStopped: () => {
+        Object.assign(entry, { status: "killed", active: false, restartRecoveryDeliveryRunId: undefined });
+        end.resolve({ status: "error", error: "aborted", stopReason: "rpc" });
+      },
       modelEnds: () => {
-        Object.assign(entry, { status: "done", active: false, pendingFinalDelivery: { text: "for the user" } });
+        Object.assign(entry, { status: "done", active: false, restartRecoveryDeliveryRunId: undefined, pendingFinalDelivery: { text: "for the user" } });
         end.resolve({ status: "ok" });
       },
       answerArrives: () => {
