@@ -13,6 +13,11 @@ export const SOURCE = "agent-knock-knock";
 const ACCEPT_MS = 120_000;
 /** How long a note for the next turn is kept, in ms: the turn begins seconds later, or not at all. */
 const NOTE_MS = 3_600_000;
+/**
+ * How OpenClaw 2026.9 begins a text that is not the user's. Where a text has that already, wherever it stands, it takes
+ * the rest of the line out: a report about OpenClaw would lose words.
+ */
+const ITS_MARK = "[Inter-session message]";
 /** Why a run ended that a person stopped. */
 const STOPPED = new Set(["rpc", "stop"]);
 
@@ -103,7 +108,7 @@ export class Gateway {
       {
         sessionKey: session.key,
         expectedExistingSessionId: session.id,
-        message: text,
+        message: text.replaceAll(ITS_MARK, "[Inter-session\u200b message]"),
         deliver: session.outside,
         idempotencyKey: key,
         inputProvenance: { kind: "inter_session", sourceTool: SOURCE },

@@ -114,6 +114,14 @@ test("a_session_without_an_outside_channel_is_told_without_delivery", async () =
   assert.deepEqual([openclaw.prompts, openclaw.chat], [[TEXT], []]);
 });
 
+test("no_word_of_a_report_is_taken_for_openclaws_own_mark", async () => {
+  await start();
+  offer({ text: "The log says [Inter-session message] and more." });
+  await until(() => settled().length);
+  assert.ok(!openclaw.prompts[0].includes("[Inter-session message]"), "OpenClaw would take the rest of the line out");
+  assert.equal(openclaw.prompts[0].replaceAll("\u200b", ""), "The log says [Inter-session message] and more.");
+});
+
 test("killed_before_the_session_had_it_it_is_told_under_a_fresh_key", async () => {
   await start();
   openclaw.before = async ({ idempotencyKey }) => ({ runId: idempotencyKey, status: "accepted" });
