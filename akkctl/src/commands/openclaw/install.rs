@@ -134,7 +134,7 @@ fn wanted(args: &OpenClawInstall, folder: &Folder, surroundings: &Surroundings) 
     Ok(Wanted {
         link: folder.link(),
         socket: surroundings.paths.control_socket.clone(),
-        socket_is_default: surroundings.is_default_home(),
+        socket_is_default: surroundings.socket_is_found_by_all(),
         workspace,
     })
 }

@@ -19,7 +19,7 @@ pub(in crate::commands) fn look(connected: &[PluginView], thorough: bool, contex
     let wanted = Wanted {
         link: folder.link(),
         socket: paths.control_socket.clone(),
-        socket_is_default: context.surroundings.is_default_home(),
+        socket_is_default: context.surroundings.socket_is_found_by_all(),
         workspace: None,
     };
     let record = Record::read(folder.record());
