@@ -134,6 +134,10 @@ fn wanted(args: &OpenClawInstall, folder: &Folder, surroundings: &Surroundings) 
     Ok(Wanted {
         link: folder.link(),
         socket: surroundings.paths.control_socket.clone(),
+<<<<<<< HEAD
+=======
+        socket_is_default: surroundings.socket_is_found_by_all(),
+>>>>>>> review3
         workspace,
     })
 }

@@ -19,6 +19,10 @@ pub(in crate::commands) fn look(connected: &[PluginView], thorough: bool, contex
     let wanted = Wanted {
         link: folder.link(),
         socket: paths.control_socket.clone(),
+<<<<<<< HEAD
+=======
+        socket_is_default: context.surroundings.socket_is_found_by_all(),
+>>>>>>> review3
         workspace: None,
     };
     let record = Record::read(folder.record());
