@@ -63,12 +63,6 @@ impl Surroundings {
     pub(crate) fn is_default_home(&self) -> bool {
         self.akk_home.is_none() && self.akk_socket.is_none()
     }
-
-    /// Whether every process of this user finds akkd's socket without being told. On Linux that hangs on
-    /// `XDG_RUNTIME_DIR`, which a login has and a service of the system or a cron job has not.
-    pub(crate) fn socket_is_found_by_all(&self) -> bool {
-        self.is_default_home() && !cfg!(target_os = "linux")
-    }
 }
 
 /// The value of a variable; an empty one counts as unset.
@@ -79,29 +73,4 @@ pub(crate) fn set(name: &str) -> Option<OsString> {
 fn absolute_path(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(set(name)?);
     Some(std::path::absolute(&path).unwrap_or(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_the_socket_hangs_on_the_login_openclaw_is_told_it() {
-        let environment = Environment {
-            runtime_dir: Some("/run/user/1000".into()),
-            platform_state: "/home/u/.local/state".into(),
-            ..Environment::default()
-        };
-        let own = Surroundings {
-            paths: Paths::resolve(&environment),
-            akk_home: None,
-            akk_socket: None,
-            platform_config: "/home/u/.config".into(),
-            inside_agent: false,
-        };
-        assert!(own.is_default_home());
-        assert_eq!(own.socket_is_found_by_all(), !cfg!(target_os = "linux"));
-        let elsewhere = Surroundings { akk_home: Some("/h".into()), ..own };
-        assert!(!elsewhere.socket_is_found_by_all());
-    }
 }

@@ -131,15 +131,7 @@ fn wanted(args: &OpenClawInstall, folder: &Folder, surroundings: &Surroundings) 
             "let --workspace name the directory in which agents are to work",
         ));
     }
-    Ok(Wanted {
-        link: folder.link(),
-        socket: surroundings.paths.control_socket.clone(),
-<<<<<<< HEAD
-=======
-        socket_is_default: surroundings.socket_is_found_by_all(),
->>>>>>> review3
-        workspace,
-    })
+    Ok(Wanted { link: folder.link(), socket: surroundings.paths.control_socket.clone(), workspace })
 }
 
 /// What a person does next.
