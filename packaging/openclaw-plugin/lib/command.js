@@ -4,6 +4,7 @@ import { ask, explained } from "./ask.js";
 import { parsed } from "./command-line.js";
 import { handOver } from "./handover.js";
 import { gatewayId, recipient } from "./origin.js";
+import { assertMayEndProcesses } from "./owner.js";
 import { commandCall, watchRepeats } from "./repeats.js";
 import { ensureSession } from "./session.js";
 import { socketPath } from "./socket.js";
@@ -129,6 +130,7 @@ const DO = {
   async takeover({ session, strategy, pid, summary }, { ctx, api, change }) {
     await ensureSession(ctx, api);
     // What a person typed is what the person agreed to; a process is ended by its number only.
+    if (pid !== undefined) assertMayEndProcesses(ctx);
     const agreed = strategy === "safe_resume" || strategy === "attach" || pid !== undefined || summary !== undefined;
     const answer = await change("sessions.takeover", {
       agent: "codex",

@@ -243,6 +243,12 @@ test("what_is_not_understood_is_said_and_nothing_is_done", async () => {
   assert.deepEqual(akkd.asked, []);
 });
 
+test("only_the_owner_ends_a_process_from_a_chat", async () => {
+  const answer = await openclaw.type("takeover aa terminate 77", { senderIsOwner: false });
+  assert.match(answer, /^Only the owner of this OpenClaw may end a process.*commands\.ownerAllowFrom\.$/s);
+  assert.deepEqual(asked("sessions.takeover"), []);
+});
+
 test("help_comes_without_akkd", async () => {
   await akkd.vanish();
   assert.match(await openclaw.type("help"), /^akk hands coding tasks/);
