@@ -161,11 +161,7 @@ mod tests {
     use super::*;
 
     fn wanted() -> Wanted {
-        Wanted {
-            link: "/s/openclaw/agent-knock-knock".into(),
-            socket: "/r/akkd.sock".into(),
-            workspace: None,
-        }
+        Wanted { link: "/s/openclaw/agent-knock-knock".into(), socket: "/r/akkd.sock".into(), workspace: None }
     }
 
     fn plugins(value: Value) -> Plugins {

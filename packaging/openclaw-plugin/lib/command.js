@@ -7,6 +7,7 @@ import { gatewayId, recipient } from "./origin.js";
 import { commandCall, watchRepeats } from "./repeats.js";
 import { ensureSession } from "./session.js";
 import { socketPath } from "./socket.js";
+import { unmarked } from "./unmarked.js";
 import * as words from "./words.js";
 import { workspaceFor } from "./workspace.js";
 
@@ -42,7 +43,7 @@ export async function answered(ctx, api) {
     sender: ctx.senderId ?? "",
     words: ctx.commandBody ?? ctx.args ?? "",
   });
-  const text = await carriedOut(command, { ctx, api, ...calls(api, call.requestId) });
+  const text = unmarked(await carriedOut(command, { ctx, api, ...calls(api, call.requestId) }));
   call.answered(text);
   return text;
 }

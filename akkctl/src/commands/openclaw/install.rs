@@ -131,11 +131,7 @@ fn wanted(args: &OpenClawInstall, folder: &Folder, surroundings: &Surroundings) 
             "let --workspace name the directory in which agents are to work",
         ));
     }
-    Ok(Wanted {
-        link: folder.link(),
-        socket: surroundings.paths.control_socket.clone(),
-        workspace,
-    })
+    Ok(Wanted { link: folder.link(), socket: surroundings.paths.control_socket.clone(), workspace })
 }
 
 /// What a person does next.

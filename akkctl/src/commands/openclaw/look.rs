@@ -16,11 +16,7 @@ const INSTALL: &str = "`akkctl openclaw install`";
 pub(in crate::commands) fn look(connected: &[PluginView], thorough: bool, context: &Context<'_>) -> Vec<Check> {
     let paths = &context.surroundings.paths;
     let folder = Folder::of(paths);
-    let wanted = Wanted {
-        link: folder.link(),
-        socket: paths.control_socket.clone(),
-        workspace: None,
-    };
+    let wanted = Wanted { link: folder.link(), socket: paths.control_socket.clone(), workspace: None };
     let record = Record::read(folder.record());
     let mut checks = vec![files(&folder, &record, &context.view.path(&wanted.link.to_string_lossy()))];
     let all_connected = connected.len() >= record.installations.len();

@@ -24,11 +24,8 @@ pub(super) fn run(place: &OpenClawPlace, context: &Context<'_>) -> Result<u8> {
 
     let _lock = folder.lock()?;
     let record = Record::read(folder.record());
-    let wanted = Wanted {
-        link: folder.link(),
-        socket: context.surroundings.paths.control_socket.clone(),
-        workspace: None,
-    };
+    let wanted =
+        Wanted { link: folder.link(), socket: context.surroundings.paths.control_socket.clone(), workspace: None };
     if before.is_linked(&wanted) {
         progress.say("Taking the plugin out with OpenClaw's command line, which may take half a minute …")?;
         if let Err(e) = openclaw.uninstall() {
