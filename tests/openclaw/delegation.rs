@@ -75,6 +75,7 @@ calm!(a_follow_up_goes_to_the_same_agent, oc, {
     mind.calls("a chimney", "agent_knock_knock_send", more, "I passed it on.");
     room.write("And it needs a chimney.");
     oc.told(&room, "the roof has a chimney").await;
+    room.says("I passed it on.").await;
     let close = json!({"conversation_id": id, "reason": "accepted"});
     mind.calls("That is all", "agent_knock_knock_close", close, "Closed.");
     room.write("That is all, thank you.");
@@ -92,16 +93,20 @@ calm!(the_model_sees_what_runs_and_can_stop_it, oc, {
     room.write("Please dig a well.");
     let id = oc.delegated("dig a well").await;
     oc.akkd.prompted(request).await;
+    // A person reads before writing on: what is written into an answer that is on its way makes OpenClaw lose that.
+    room.says("An agent digs.").await;
 
     let trace = json!({"conversation_id": id, "trace": true});
     mind.calls("How is the well?", "agent_knock_knock_status", trace, "It digs.");
     room.write("How is the well?");
     let status = mind.told("How is the well?", 1).await.result;
     assert!(status.contains("waiting_for_agent") && status.contains("dig"), "{status}");
+    room.says("It digs.").await;
     mind.calls("Who works?", "agent_knock_knock_list", json!({}), "One.");
     room.write("Who works?");
     let list = mind.told("Who works?", 1).await.result;
     assert!(list.contains(id.as_str()), "{list}");
+    room.says("One.").await;
 
     mind.calls("Stop the well", "agent_knock_knock_cancel", json!({"conversation_id": id}), "Stopped.");
     room.write("Stop the well.");

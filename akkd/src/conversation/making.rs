@@ -157,10 +157,10 @@ impl Making {
         let Recipient { gateway, session_id, agent_id, channel, to, account_id, thread_id } = recipient;
         for part in [gateway, session_id, agent_id, channel, to, account_id, thread_id].into_iter().flatten() {
             // Not as strict as a name of ours: a chat's id may begin with a dash.
-            if part.chars().count() > MAX_NAME_CHARS || part.chars().any(char::is_control) {
+            if part.trim().is_empty() || part.chars().count() > MAX_NAME_CHARS || part.chars().any(char::is_control) {
                 return Err(invalid(
                     format!("{:?} cannot be a part of a recipient", redact::cut(part, 60)),
-                    format!("Use at most {MAX_NAME_CHARS} printable characters."),
+                    format!("Use 1 to {MAX_NAME_CHARS} printable characters, or leave it out."),
                 ));
             }
         }

@@ -4,9 +4,11 @@ import { ask, explained } from "./ask.js";
 import { parsed } from "./command-line.js";
 import { handOver } from "./handover.js";
 import { gatewayId, recipient } from "./origin.js";
+import { assertMayEndProcesses } from "./owner.js";
 import { commandCall, watchRepeats } from "./repeats.js";
 import { ensureSession } from "./session.js";
 import { socketPath } from "./socket.js";
+import { unmarked } from "./unmarked.js";
 import * as words from "./words.js";
 import { workspaceFor } from "./workspace.js";
 
@@ -42,7 +44,7 @@ export async function answered(ctx, api) {
     sender: ctx.senderId ?? "",
     words: ctx.commandBody ?? ctx.args ?? "",
   });
-  const text = await carriedOut(command, { ctx, api, ...calls(api, call.requestId) });
+  const text = unmarked(await carriedOut(command, { ctx, api, ...calls(api, call.requestId) }));
   call.answered(text);
   return text;
 }
@@ -128,6 +130,7 @@ const DO = {
   async takeover({ session, strategy, pid, summary }, { ctx, api, change }) {
     await ensureSession(ctx, api);
     // What a person typed is what the person agreed to; a process is ended by its number only.
+    if (pid !== undefined) assertMayEndProcesses(ctx);
     const agreed = strategy === "safe_resume" || strategy === "attach" || pid !== undefined || summary !== undefined;
     const answer = await change("sessions.takeover", {
       agent: "codex",

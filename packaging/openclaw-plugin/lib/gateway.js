@@ -13,6 +13,11 @@ export const SOURCE = "agent-knock-knock";
 const ACCEPT_MS = 120_000;
 /** How long a note for the next turn is kept, in ms: the turn begins seconds later, or not at all. */
 const NOTE_MS = 3_600_000;
+/**
+ * How OpenClaw 2026.9 begins a text that is not the user's. Where a text has that already, wherever it stands, it takes
+ * the rest of the line out: a report about OpenClaw would lose words.
+ */
+const ITS_MARK = "[Inter-session message]";
 /** Why a run ended that a person stopped. */
 const STOPPED = new Set(["rpc", "stop"]);
 
@@ -28,8 +33,9 @@ const STOPPED = new Set(["rpc", "stop"]);
  * @property {boolean} working whether a run is under way in it, or was when its gateway died
  * @property {boolean} replying whether the answer of its last turn is still on its way to the chat
  * @property {string | undefined} run the run that is, or was last, under way
- * @property {string | undefined} claim the run that the gateway itself carries on after its restart
  * @property {boolean} locked whether a recovery that is over still keeps runs out
+ * @property {string | undefined} claim the run under way, if the gateway would carry it on after its restart
+ * @property {string | undefined} source the run that `claim` carries on, where it has another id
  * @property {boolean} drained whether that run was ended by an orderly stop
  */
 
@@ -103,7 +109,7 @@ export class Gateway {
       {
         sessionKey: session.key,
         expectedExistingSessionId: session.id,
-        message: text,
+        message: text.replaceAll(ITS_MARK, "[Inter-session\u200b message]"),
         deliver: session.outside,
         idempotencyKey: key,
         inputProvenance: { kind: "inter_session", sourceTool: SOURCE },
@@ -213,7 +219,7 @@ export function agentOf(key) {
 }
 
 function sessionOf(agentId, key, entry) {
-  const claim = entry.restartRecoveryDeliveryRunId;
+  const { restartRecoveryDeliveryRunId: claim, restartRecoveryDeliverySourceRunId: source } = entry;
   const family = [entry.previousSessionId, ...(entry.usageFamilySessionIds ?? [])];
   return {
     agentId,
@@ -227,6 +233,7 @@ function sessionOf(agentId, key, entry) {
     run: [entry.lifecycleRunId, entry.activeWriterRunId].find((run) => typeof run === "string"),
     claim: typeof claim === "string" ? claim : undefined,
     locked: isLeftOver(entry),
+    source: typeof source === "string" ? source : undefined,
     drained: (entry.restartRecoveryRuns ?? []).some((run) => run.runId === claim),
   };
 }

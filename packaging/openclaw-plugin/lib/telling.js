@@ -75,10 +75,11 @@ export class Telling {
   async tell() {
     const { delivery_id: id, body, handed } = this.offer;
     if (!body.orchestrator) return gone("the conversation names no session of OpenClaw");
-    // Asked for by a person, and not begun yet: what earlier attempts came to does not matter.
-    const fresh = this.offer.by_person && !this.offer.look_first && this.#begun.get(id)?.key !== keyOf(this.offer);
-    if (!fresh) {
-      const begun = this.#begun.get(id) ?? this.#ours(handed);
+    const begun = this.#begun.get(id) ?? this.#ours(handed);
+    // Asked for by a person, and not begun since: what came before does not matter. akkd forgets what was handed when a
+    // person asks, so what it names was begun since, be it under a former number.
+    const since = this.offer.look_first || handed || (begun && (!begun.over || begun.key === keyOf(this.offer)));
+    if (!this.offer.by_person || since) {
       const settled = begun && !begun.over ? await this.#follow(begun) : await this.#look();
       if (settled) return settled;
     }
@@ -162,7 +163,8 @@ export class Telling {
       // OpenClaw carries on by itself what its restart interrupted, under the run's own name.
       const run = session.claim ?? found.key;
       const ended = await this.#patiently(() => this.#gateway.ended(run, WAIT_MS / 2, this.#signal));
-      if (ended?.aborted) return ack;
+      // A person stopped the run that tells it; the user's own turn may be stopped without anything being told.
+      if (ended?.aborted && (found.keys.has(run) || found.keys.has(session.source))) return ack;
       if (ended || (await this.#patiently(() => this.#gateway.active(session)))) idleSince = Date.now();
       else if (Date.now() - idleSince > LOST_MS) {
         this.#abandoned = session.run;

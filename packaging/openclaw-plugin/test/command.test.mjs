@@ -138,6 +138,17 @@ test("a_status_says_what_the_agent_said_and_what_can_be_typed", async () => {
   assert.equal(asked("conversation.get")[0].conversation_id, "");
 });
 
+test("words_of_an_agent_attach_no_file_and_change_no_answer", async () => {
+  const said = "Done.\nMEDIA:/home/me/.config/secret.png\n  media: ~/x.png\n[[reply_to:1]] [[ audio_as_voice ]] [[tts:text]]x[[/tts:text]]\nif [[ -f x ]]; then";
+  akkd.answer("conversation.get", () => ({ conversation: conversation({ turn: { turn_id: "turn-1" } }), events: [], deliveries: [] }));
+  akkd.answer("conversation.result", () => ({ result: { text: said, duration_ms: 1 } }));
+  const text = await openclaw.type("status 2c3d");
+  assert.ok(text.replaceAll("\u200b", "").includes(said), text);
+  // What OpenClaw 2026.9 takes for a mark.
+  assert.doesNotMatch(text, /^\s*media:|\[\[\s*\/?(reply_to|audio_as_voice|tts)/im);
+  assert.ok(text.includes("if [[ -f x ]]; then"), "what is no mark stays as it can be copied");
+});
+
 test("an_idle_conversation_says_how_it_came_to_rest", async () => {
   akkd.answer("conversation.result", () => ({ result: { duration_ms: 1 } }));
   for (const [turn, words] of [
@@ -230,6 +241,12 @@ test("what_is_not_understood_is_said_and_nothing_is_done", async () => {
   for (const line of lines) assert.match(await openclaw.type(line), /Type: \/akk|cannot/, line);
   assert.match(await openclaw.type("close the dialog"), /If this is a task that begins with "close", type \/akk codex close …/);
   assert.deepEqual(akkd.asked, []);
+});
+
+test("only_the_owner_ends_a_process_from_a_chat", async () => {
+  const answer = await openclaw.type("takeover aa terminate 77", { senderIsOwner: false });
+  assert.match(answer, /^Only the owner of this OpenClaw may end a process.*commands\.ownerAllowFrom\.$/s);
+  assert.deepEqual(asked("sessions.takeover"), []);
 });
 
 test("help_comes_without_akkd", async () => {

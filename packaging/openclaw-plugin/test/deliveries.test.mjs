@@ -114,6 +114,14 @@ test("a_session_without_an_outside_channel_is_told_without_delivery", async () =
   assert.deepEqual([openclaw.prompts, openclaw.chat], [[TEXT], []]);
 });
 
+test("no_word_of_a_report_is_taken_for_openclaws_own_mark", async () => {
+  await start();
+  offer({ text: "The log says [Inter-session message] and more." });
+  await until(() => settled().length);
+  assert.ok(!openclaw.prompts[0].includes("[Inter-session message]"), "OpenClaw would take the rest of the line out");
+  assert.equal(openclaw.prompts[0].replaceAll("\u200b", ""), "The log says [Inter-session message] and more.");
+});
+
 test("killed_before_the_session_had_it_it_is_told_under_a_fresh_key", async () => {
   await start();
   openclaw.before = async ({ idempotencyKey }) => ({ runId: idempotencyKey, status: "accepted" });
@@ -323,6 +331,19 @@ test("what_a_person_stopped_was_told", async () => {
   assert.deepEqual(settled(), [{ delivery_id: ID, attempt: 1 }]);
 });
 
+test("a_turn_of_the_user_that_is_stopped_tells_nothing", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: DELEGATED });
+  openclaw.events().push({ type: "message", message: { role: "user", content: TEXT, idempotencyKey: `${ID}:user` } });
+  await start();
+  const turn = openclaw.userTurn();
+  offer({ attempt: 2, look_first: true });
+  await minutes(1);
+  turn.isStopped();
+  await minutes(1);
+  await until(() => settled().length);
+  assert.deepEqual([settled(), openclaw.chat], [[{ delivery_id: ID, attempt: 2 }], [`answer to ${TEXT}`]]);
+});
+
 test("the_users_turn_gets_its_answer_first", async () => {
   mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
   const turn = openclaw.userTurn();
@@ -477,6 +498,24 @@ test("a_person_may_have_it_told_again_whatever_is_known", async () => {
   await until(() => settled().length);
   assert.deepEqual(openclaw.calls.map((call) => call.idempotencyKey), [`${ID}#4`]);
   assert.deepEqual(settled(), [{ delivery_id: ID, attempt: 4 }]);
+});
+
+test("what_was_told_since_a_person_asked_is_not_told_again", async () => {
+  await start();
+  openclaw.failsToWait = 1;
+  offer({ attempt: 2, by_person: true });
+  await until(() => settled().length);
+  assert.equal(settled()[0].reason, "refused", "the gateway stops, and answers nothing more");
+  const [handed] = asked("delivery.handed");
+  // In the same process.
+  offer({ attempt: 3, by_person: true, handed });
+  await until(() => settled().length === 2);
+  // And in the next one.
+  await killAndRestart();
+  offer({ attempt: 3, by_person: true, handed });
+  await until(() => settled().length === 3);
+  assert.deepEqual(settled().slice(1), [{ delivery_id: ID, attempt: 3 }, { delivery_id: ID, attempt: 3 }]);
+  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
 });
 
 test("what_was_withdrawn_is_not_followed_any_more", async () => {

@@ -23,6 +23,8 @@ export class ScriptedOpenClaw {
   before = async () => undefined;
   /** Whether notes are taken. */
   takesNotes = true;
+  /** How many waits for a run's end it refuses, as it does while it stops. */
+  failsToWait = 0;
   #entries = new Map();
   #transcripts = new Map();
   #runs = new Map();
@@ -81,10 +83,14 @@ export class ScriptedOpenClaw {
     const entry = this.entry(key);
     const end = Promise.withResolvers();
     this.#runs.set("user-run", end.promise);
-    Object.assign(entry, { status: "running", active: true, lifecycleRunId: "user-run" });
+    Object.assign(entry, { status: "running", active: true, lifecycleRunId: "user-run", restartRecoveryDeliveryRunId: "user-run" });
     return {
+      isStopped: () => {
+        Object.assign(entry, { status: "killed", active: false, restartRecoveryDeliveryRunId: undefined });
+        end.resolve({ status: "error", error: "aborted", stopReason: "rpc" });
+      },
       modelEnds: () => {
-        Object.assign(entry, { status: "done", active: false, pendingFinalDelivery: { text: "for the user" } });
+        Object.assign(entry, { status: "done", active: false, restartRecoveryDeliveryRunId: undefined, pendingFinalDelivery: { text: "for the user" } });
         end.resolve({ status: "ok" });
       },
       answerArrives: () => {
@@ -134,6 +140,7 @@ export class ScriptedOpenClaw {
   async #request(method, params, { timeoutMs, signal }) {
     signal?.throwIfAborted();
     if (method === "agent") return this.#agent(params);
+    if (method === "agent.wait" && this.failsToWait-- > 0) throw new GatewayError("refused", "the gateway stops");
     if (method === "agent.wait") return this.#wait(params.runId, timeoutMs, signal);
     if (method === "sessions.list") {
       return { sessions: [...this.#entries].filter(([, e]) => e.active).map(([key]) => ({ key })) };

@@ -277,6 +277,10 @@ test("a_takeover_is_a_plan_until_the_user_agreed_and_the_model_is_told_to_ask", 
   assert.deepEqual([second.create_conversation, second.confirm_terminate, second.expected_pid], [true, true, 77]);
   assert.equal(second.orchestrator, "agent:main:main");
   assert.notEqual(first.request_id, second.request_id);
+  const confirmed = { agent: "codex", sessionId: "0199-aa", strategy: "terminate_then_resume", createConversation: true, confirmTerminate: true, expectedPid: 77 };
+  const refused = await openclaw.call(name, confirmed, { senderIsOwner: false }, "call-2");
+  assert.equal(refused.error.kind, "not_allowed");
+  assert.equal(asked("sessions.takeover").length, 2);
   const description = TOOLS.find((tool) => tool.name === name).description;
   assert.match(description, /only when the user has agreed/);
 });

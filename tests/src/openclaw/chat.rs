@@ -43,8 +43,8 @@ pub struct Chat {
     inner: Arc<Inner>,
 }
 
-/// A place where one user talks with OpenClaw: a private chat, a group, or a topic of a group.
-#[derive(Clone)]
+/// A place where one user talks with OpenClaw: a private chat, a group, or a topic of a group. A story fails at whose
+/// end OpenClaw has complained there.
 pub struct Room {
     inner: Arc<Inner>,
     place: Place,
@@ -80,6 +80,16 @@ impl State {
     fn next(&mut self) -> i64 {
         self.last += 1;
         self.last
+    }
+}
+
+impl Place {
+    fn session_key(self) -> String {
+        match self {
+            Self { chat, .. } if chat > 0 => format!("agent:main:telegram:direct:{chat}"),
+            Self { chat, topic: None } => format!("agent:main:telegram:group:{chat}"),
+            Self { chat, topic: Some(topic) } => format!("agent:main:telegram:group:{chat}:topic:{topic}"),
+        }
     }
 }
 
@@ -133,9 +143,9 @@ impl Chat {
 
     /// Every chat as its user sees it.
     pub fn shown(&self) -> String {
-        let places: Vec<Place> = self.inner.lock().rooms.keys().copied().collect();
-        let rooms = places.into_iter().map(|place| self.room(place.chat, place.topic));
-        rooms.flat_map(|room| [room.session_key(), "\n".to_owned(), room.shown()]).collect()
+        let state = self.inner.lock();
+        let rooms = state.rooms.iter().map(|(place, lines)| format!("{}\n{}", place.session_key(), shown(lines)));
+        rooms.collect::<Vec<_>>().join("\n")
     }
 
     /// What was asked of it, oldest first; updates left out.
@@ -232,11 +242,7 @@ impl Room {
 
     /// The key of the session that OpenClaw's agent `main` has here, where private chats have sessions of their own.
     pub fn session_key(&self) -> String {
-        match self.place {
-            Place { chat, .. } if chat > 0 => format!("agent:main:telegram:direct:{chat}"),
-            Place { chat, topic: None } => format!("agent:main:telegram:group:{chat}"),
-            Place { chat, topic: Some(topic) } => format!("agent:main:telegram:group:{chat}:topic:{topic}"),
-        }
+        self.place.session_key()
     }
 
     /// The chat's id.
@@ -262,14 +268,26 @@ impl Room {
 
     /// The chat as its user sees it.
     pub fn shown(&self) -> String {
-        let mut shown = String::new();
-        for line in self.lines() {
-            let who = if line.speaker == Speaker::User { "Ann" } else { "OpenClaw" };
-            // Writing to a string does not fail.
-            let _ = writeln!(shown, "{who:>8} │ {}", line.text.replace('\n', "\n         │ "));
-        }
-        shown
+        shown(&self.lines())
     }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let complained = self.count("⚠") > 0;
+        assert!(std::thread::panicking() || !complained, "OpenClaw complained:\n{}", self.shown());
+    }
+}
+
+/// A chat as its user sees it.
+fn shown(lines: &[Line]) -> String {
+    let mut shown = String::new();
+    for line in lines {
+        let who = if line.speaker == Speaker::User { "Ann" } else { "OpenClaw" };
+        // Writing to a string does not fail.
+        let _ = writeln!(shown, "{who:>8} │ {}", line.text.replace('\n', "\n         │ "));
+    }
+    shown
 }
 
 /// Answers one request.
@@ -287,7 +305,7 @@ fn serve(inner: &Inner, stream: &TcpStream, request: &Request) -> std::io::Resul
         "sendMessage" | "editMessageText" => {
             let Some(chat) = number("chat_id") else { return refuse(stream, 400, "Bad Request: chat_id is empty") };
             let place = Place { chat, topic: number("message_thread_id") };
-            let text = shown(&asked);
+            let text = plain(&asked);
             match say(inner, place, number("message_id"), &text) {
                 Ok(message) => message,
                 Err(why) => return refuse(stream, 502, why),
@@ -310,15 +328,15 @@ fn serve(inner: &Inner, stream: &TcpStream, request: &Request) -> std::io::Resul
 }
 
 /// The text of a message as it is shown: without the marks of Telegram's HTML.
-fn shown(message: &Value) -> String {
+fn plain(message: &Value) -> String {
     let text = message["text"].as_str().unwrap_or_default();
     if message["parse_mode"] != "HTML" {
         return text.to_owned();
     }
     let (first, rest) = text.split_once('<').unwrap_or((text, ""));
     let untagged = rest.split('<').filter_map(|tag| Some(tag.split_once('>')?.1));
-    let plain: String = [first].into_iter().chain(untagged).collect();
-    plain.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+    let text: String = [first].into_iter().chain(untagged).collect();
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
 fn refuse(stream: &TcpStream, status: u16, why: &str) -> std::io::Result<()> {
@@ -369,13 +387,13 @@ fn seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::plain;
     use serde_json::json;
 
     #[test]
     fn a_message_is_shown_without_its_marks() {
         let html = "<b>Type</b>: /akk &lt;task&gt; &amp; wait";
-        assert_eq!(shown(&json!({"text": html, "parse_mode": "HTML"})), "Type: /akk <task> & wait");
-        assert_eq!(shown(&json!({"text": html})), html);
+        assert_eq!(plain(&json!({"text": html, "parse_mode": "HTML"})), "Type: /akk <task> & wait");
+        assert_eq!(plain(&json!({"text": html})), html);
     }
 }

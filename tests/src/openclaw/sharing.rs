@@ -24,8 +24,6 @@ pub fn calm(story: &str, body: impl AsyncFnOnce(&'static Together)) {
         let together = together.unwrap_or_else(|e| panic!("the shared gateway did not start: {e}"));
         let told = Told(together);
         timed(story, body(together)).await;
-        let chats = together.gateway.chat.shown();
-        assert!(!chats.contains('⚠'), "OpenClaw complained, in this story or beside it:\n{chats}");
         drop(told);
     });
 }

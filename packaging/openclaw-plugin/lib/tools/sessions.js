@@ -3,6 +3,7 @@
 import path from "node:path";
 import { conversation, cut, known } from "../brief.js";
 import { recipient } from "../origin.js";
+import { assertMayEndProcesses } from "../owner.js";
 import { flag, oneOf, schema, text, whole } from "../parameters.js";
 
 /** Sessions in an answer: more is no overview. */
@@ -79,6 +80,7 @@ const takeover = {
     ["agent", "sessionId"],
   ),
   async run({ params, ctx, api, change }) {
+    if (params.confirmTerminate) assertMayEndProcesses(ctx);
     const answer = await change("sessions.takeover", {
       agent: params.agent,
       session_id: params.sessionId,
