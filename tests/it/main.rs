@@ -32,6 +32,7 @@ mod demo;
 mod discovery;
 mod layout;
 mod native_turns;
+mod openclaw_plugin;
 mod operations;
 mod permissions;
 mod private;
