@@ -6,7 +6,7 @@ use akk_proto::conversation::Transport;
 use akk_tests::peers::peers;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Scenarios that are played beside each other: with a quick agent they wait for processes most of the time.
 const BESIDE: usize = 6;
@@ -91,6 +91,12 @@ impl Row {
     }
 }
 
+/// Held by the walk that is under way: several at once starve real peers until these give up by themselves.
+fn alone() -> MutexGuard<'static, ()> {
+    static UNDER_WAY: Mutex<()> = Mutex::new(());
+    UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Plays one scenario, in a runtime of its own.
 fn play<T>(scenario: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(scenario)
@@ -131,12 +137,15 @@ fn walk(deaths: Vec<Vec<String>>, beside: usize, scenario: impl Fn(&[&str]) -> F
     table
 }
 
-/// The scenario without a death: how often each point is passed.
+/// The scenario without a death: how often each point is passed. A real peer may give up by itself where others take the
+/// processor (acpx 0.19 waits some seconds for its queue owner); then the played person decides, as after a death.
 fn undisturbed(over: impl AsyncFnOnce() -> Option<Over>) -> Option<BTreeMap<String, usize>> {
     play(async {
         let mut over = over().await?;
         let found = examine(&mut over).await;
-        assert!(found.asked.is_empty() && found.repeats == 0 && !found.died);
+        let Found { asked, repeats, died } = found;
+        let well = asked.iter().all(|why| why.starts_with("acpx gave up"));
+        assert!(well && repeats == 0 && !died, "asked {asked:#?}, repeated {repeats}");
         Some(passings(&over))
     })
 }
@@ -147,6 +156,7 @@ fn over_acp(deaths: &[&str]) -> Found {
 
 #[test]
 fn akkd_may_die_at_any_point_of_a_conversation() {
+    let _alone = alone();
     let passed = undisturbed(async || Some(with_demo(Transport::Acp, &[]).await)).unwrap();
     let names: Vec<_> = passed.keys().map(String::as_str).collect();
     assert_eq!(names, POINTS, "akkd has these points, in a build with debug assertions");
@@ -166,6 +176,7 @@ fn akkd_may_die_at_any_point_of_a_conversation() {
 
 #[test]
 fn akkd_may_die_again_while_it_comes_back() {
+    let _alone = alone();
     let first = ["launch.spawned:1", "prompt.half:2", "prompt.finishing:1", "store.committed:24", "effect.taken:4"];
     let again = (1..=4).flat_map(|n| ["store.before_commit", "store.committed"].map(|point| format!("{point}:{n}")));
     let pairs = again.flat_map(|second| first.map(|first| vec![first.to_owned(), second.clone()]));
@@ -183,6 +194,7 @@ fn on_slow_ways(point: &str, n: usize, one_in: usize) -> bool {
 
 #[test]
 fn akkd_may_die_at_any_point_of_a_conversation_with_codex() {
+    let _alone = alone();
     let story = "akkd_may_die_at_any_point_of_a_conversation_with_codex";
     let Some(passed) = undisturbed(async || with_codex(story, &[]).await) else { return };
     let deaths = Extent::asked_for().deaths(&passed, |point, n| on_slow_ways(point, n, 13));
@@ -194,9 +206,11 @@ fn akkd_may_die_at_any_point_of_a_conversation_over_acpx() {
     if peers("akkd_may_die_at_any_point_of_a_conversation_over_acpx").is_none() {
         return;
     }
+    let _alone = alone();
     let passed = undisturbed(async || Some(with_demo(Transport::Acpx, &[]).await)).unwrap();
     // Of the two first launches of a turn the second one is that of the prompt.
     let usual = |point: &str, n| on_slow_ways(point, n, 37) && n > 1;
     let deaths = Extent::asked_for().deaths(&passed, usual);
-    walk(deaths, BESIDE_REAL, |deaths| play(async { examine(&mut with_demo(Transport::Acpx, deaths).await).await }));
+    // One alone: two of them slow each other down until acpx gives up.
+    walk(deaths, 1, |deaths| play(async { examine(&mut with_demo(Transport::Acpx, deaths).await).await }));
 }
