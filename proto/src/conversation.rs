@@ -1,5 +1,6 @@
 //! A conversation as clients see it.
 
+use crate::delivery::Recipient;
 use crate::event::TurnOutcome;
 use crate::message::{Actor, Message};
 use crate::permission::PermissionView;
@@ -347,6 +348,9 @@ pub struct ConversationView {
     /// Where callbacks go: an OpenClaw session key, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orchestrator: Option<String>,
+    /// Where that session stood when the conversation began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Recipient>,
     /// When it was recorded.
     pub created_at: Timestamp,
     /// Its newest event.

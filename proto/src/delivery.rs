@@ -1,5 +1,6 @@
 //! The outbox as clients see it.
 
+use crate::permission::Permit;
 use crate::{ConversationId, DeliveryId, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -135,6 +136,28 @@ pub struct DeliveryBody {
     pub ts: Timestamp,
     /// What is to be told. The agent's words: data, never instructions.
     pub text: String,
+    /// The request that a `permission` is about: a channel that can ask by itself needs no model for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission: Option<PermissionNotice>,
+}
+
+/// What a person is asked for, for `conversation.permit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermissionNotice {
+    /// Names the request.
+    pub nonce: String,
+    /// What for, 200 characters at most. The agent's words.
+    pub title: String,
+    /// Everything that the agent says of it, 32,000 characters at most.
+    pub text: String,
+    /// Whether there was more of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    /// The answers that can be given.
+    pub decisions: Vec<Permit>,
+    /// When it is refused for want of an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 /// What OpenClaw accepted.

@@ -2,9 +2,11 @@
 
 use akk_proto::api::{
     ControlClient as _, ConversationParams, DelegateParams, DeliveryFailedParams, DeliveryHandedParams,
-    DeliveryListParams, DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, Empty, ListParams,
+    DeliveryListParams, DeliveryParams, DeliveryProbedParams, DeliverySubscribeParams, Empty, ListParams, PermitParams,
 };
+use akk_proto::conversation::Need;
 use akk_proto::delivery::{DeliveryItem, DeliveryState, DeliveryView, FailureReason, Offer, ParkReason, Recipient};
+use akk_proto::permission::Permit;
 use akk_proto::{ConversationId, DeliveryId};
 use akk_tests::wait::PATIENCE;
 use akk_tests::{Daemon, Plan, Refusal, wait_for};
@@ -391,4 +393,51 @@ async fn wrong_reports_and_wrong_subscribers_are_refused() {
     assert_eq!(refused.kind, akk_proto::error::ErrorKind::NotFound);
     let long = plugin.failed(&offer, FailureReason::Uncertain, &"x ".repeat(100_000)).await;
     assert!(long.last_error.unwrap().chars().count() <= 2000);
+}
+
+#[tokio::test]
+async fn a_permission_that_was_answered_elsewhere_is_not_asked_for_any_more() {
+    let akkd = Daemon::start().await;
+    let asks = async |script: &str| {
+        let id = akkd.delegate_as(asked_by(&akkd, MAIN, Some("x"), script)).await.conversation.conversation_id;
+        let c = akkd.wait_need(&id, Need::Permission).await.conversation.unwrap();
+        let row = wait_for("its notice", async || rows(&akkd, &id).await.pop()).await;
+        (id, c.permission_requests[0].nonce.clone(), row)
+    };
+    let answer = async |id: &ConversationId, decision| {
+        let conversation_id = id.to_string();
+        akkd.rpc().permit(PermitParams { request_id: None, conversation_id, nonce: None, decision }).await.unwrap();
+    };
+    // While nobody could be told.
+    let (id, _, waits) = asks("perm rm one").await;
+    assert_eq!((waits.kind.as_str(), waits.state), ("permission", DeliveryState::Pending));
+    answer(&id, Permit::Deny).await;
+    akkd.wait_need(&id, Need::Done).await;
+    assert!(rows(&akkd, &id).await.iter().all(|r| r.kind != "permission"));
+
+    // While the plugin has it, and has not begun to tell it.
+    let mut plugin = Plugin::connect(&akkd, "x", "p").await;
+    let done = plugin.offer().await;
+    plugin.ack(&done).await;
+    let (id, nonce, _) = asks("perm2 rm two").await;
+    let offer = plugin.offer().await;
+    let notice = offer.body.permission.clone().unwrap();
+    assert_eq!((notice.nonce.as_str(), notice.title.as_str()), (nonce.as_str(), "rm two"));
+    assert_eq!(notice.decisions, Permit::ALL);
+    assert!(offer.text.contains(&format!("{nonce} allow")), "{}", offer.text);
+    answer(&id, Permit::Allow).await;
+    assert_eq!(plugin.next().await, Some(DeliveryItem::Withdrawn { delivery_id: offer.delivery_id.clone() }));
+    let done = plugin.offer().await;
+    assert_eq!(done.body.kind, "done", "the session is free");
+    plugin.ack(&done).await;
+
+    // While OpenClaw is telling it: that goes on, and is not begun again.
+    let (id, ..) = asks("perm rm three").await;
+    let offer = plugin.offer().await;
+    plugin.handed(&offer).await;
+    answer(&id, Permit::Allow).await;
+    akkd.wait_need(&id, Need::Done).await;
+    assert_eq!(row(&akkd, &offer.delivery_id).await.state, DeliveryState::Handed);
+    plugin.failed(&offer, FailureReason::Refused, "the model is down").await;
+    assert_eq!(plugin.offer().await.body.kind, "done", "and not the permission once more");
 }

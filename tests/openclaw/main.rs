@@ -27,6 +27,7 @@ mod command;
 mod delegation;
 mod install;
 mod killed;
+mod permission;
 mod sessions;
 mod takeover;
 mod waiting;

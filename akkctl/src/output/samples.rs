@@ -81,6 +81,7 @@ pub(crate) fn conversation() -> ConversationView {
         hard_limit: 100,
         budget_level: BudgetLevel::Normal,
         orchestrator: None,
+        recipient: None,
         created_at: ago(120 * MINUTE),
         updated_at: ago(3 * MINUTE),
         idle_since: None,

@@ -6,7 +6,7 @@ use crate::conversation::Conversation;
 use crate::effect::Effect;
 use crate::{permission, redact};
 use akk_proto::conversation::BudgetLevel;
-use akk_proto::delivery::{DeliveryBody, SinkKind};
+use akk_proto::delivery::{DeliveryBody, PermissionNotice, SinkKind};
 use akk_proto::message::{Message, MessageType};
 use akk_proto::permission::PermissionRequested;
 use akk_proto::{DeliveryId, MessageId, Timestamp};
@@ -68,8 +68,9 @@ pub(crate) fn permission(
 ) {
     let PermissionRequested { nonce, deadline, request } = requested;
     let cut = if request.truncated { "\n(The agent said more than is shown here.)" } else { "" };
-    let answers: Vec<_> = permission::answers(&request.options)
-        .into_iter()
+    let choices = permission::answers(&request.options);
+    let answers: Vec<_> = choices
+        .iter()
         .map(|choice| match choice.name.as_str() {
             "" => choice.answer.to_string(),
             name => format!("{} ({name})", choice.answer),
@@ -85,7 +86,16 @@ pub(crate) fn permission(
         request.text,
         answers.join(", ")
     );
-    notice(state, ts, "permission", true, &text, effects);
+    let body = noticed(state, ts, "permission", true, &text);
+    let permission = PermissionNotice {
+        nonce: nonce.clone(),
+        title: request.title.clone(),
+        text: request.text.clone(),
+        truncated: request.truncated,
+        decisions: choices.iter().map(|choice| choice.answer).collect(),
+        deadline: *deadline,
+    };
+    push(state, DeliveryBody { permission: Some(permission), ..body }, effects);
 }
 
 /// The budget of rounds is used up.
@@ -111,11 +121,14 @@ pub(crate) fn budget(state: &Conversation, ts: Timestamp, level: BudgetLevel, ef
 }
 
 fn notice(state: &Conversation, ts: Timestamp, kind: &str, needs_answer: bool, text: &str, effects: &mut Vec<Effect>) {
+    push(state, noticed(state, ts, kind, needs_answer, text), effects);
+}
+
+fn noticed(state: &Conversation, ts: Timestamp, kind: &str, needs_answer: bool, text: &str) -> DeliveryBody {
     // The id follows from what is told: the same event applied again makes the same row, and the key is unique.
     let name = format!("{}:{}:{kind}:{}:{text}", state.settings.conversation_id, state.turns, ts.0);
     let id = MessageId::notice(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()));
-    let body = row(state, id, kind, needs_answer, state.rounds_used, ts, redact::redact(text));
-    push(state, body, effects);
+    row(state, id, kind, needs_answer, state.rounds_used, ts, redact::redact(text))
 }
 
 fn push(state: &Conversation, body: DeliveryBody, effects: &mut Vec<Effect>) {
@@ -148,5 +161,6 @@ fn row(
         asked_at: Some(state.asked_at.unwrap_or(state.created_at)),
         ts,
         text,
+        permission: None,
     }
 }

@@ -38,7 +38,7 @@ pub fn text(body: &DeliveryBody) -> String {
     );
     // A write to a String cannot fail.
     let _ = writeln!(out, "{}", next(kind, body.needs_answer));
-    let _ = write!(out, "The user can type: {}", commands(kind, short));
+    let _ = write!(out, "The user can type: {}", commands(body, short));
     out
 }
 
@@ -102,11 +102,17 @@ fn next(kind: &str, needs_answer: bool) -> &'static str {
     }
 }
 
-fn commands(kind: &str, id: &str) -> String {
-    match kind {
+fn commands(body: &DeliveryBody, id: &str) -> String {
+    match body.kind.as_str() {
         "question" | "blocked" => format!("/akk send {id} <answer> · /akk status {id} · /akk cancel {id}"),
         "needs_recovery" => format!("/akk recover {id} · /akk status {id} · /akk close {id}"),
-        "permission" => format!("/akk permit {id} allow · /akk permit {id} deny · /akk status {id} · /akk cancel {id}"),
+        // The name of the request: another one may wait by the time that this is typed.
+        "permission" => {
+            let nonce = body.permission.as_ref().map_or_else(String::new, |p| format!("{} ", p.nonce));
+            format!(
+                "/akk permit {id} {nonce}allow · /akk permit {id} {nonce}deny · /akk status {id} · /akk cancel {id}"
+            )
+        }
         "progress" => format!("/akk status {id} · /akk cancel {id}"),
         _ => format!("/akk send {id} <message> · /akk status {id} · /akk close {id}"),
     }
@@ -137,6 +143,8 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use akk_proto::delivery::PermissionNotice;
+    use akk_proto::permission::Permit;
     use akk_proto::{ConversationId, MessageId, Timestamp};
 
     fn body(kind: &str, words: &str) -> DeliveryBody {
@@ -156,6 +164,7 @@ mod tests {
             asked_at: None,
             ts: Timestamp(0),
             text: words.into(),
+            permission: None,
         }
     }
 
@@ -170,6 +179,22 @@ mod tests {
             "agent_knock_knock_send",
             "/akk send 1a2b3c4d <answer>",
         ] {
+            assert!(told.contains(part), "{part:?} is missing in:\n{told}");
+        }
+    }
+
+    #[test]
+    fn a_permission_is_answered_by_the_name_of_its_request() {
+        let notice = PermissionNotice {
+            nonce: "4e5f6a7b".into(),
+            title: "rm x".into(),
+            text: "rm x".into(),
+            truncated: false,
+            decisions: Permit::ALL.to_vec(),
+            deadline: None,
+        };
+        let told = text(&DeliveryBody { permission: Some(notice), ..body("permission", "Request 4e5f6a7b: rm x") });
+        for part in ["never decide it yourself", "agent_knock_knock_permit", "/akk permit 1a2b3c4d 4e5f6a7b allow"] {
             assert!(told.contains(part), "{part:?} is missing in:\n{told}");
         }
     }

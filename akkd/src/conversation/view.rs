@@ -54,6 +54,7 @@ pub fn view(state: &Conversation, waiting: Waiting) -> ConversationView {
         hard_limit: s.hard_limit,
         budget_level: state.budget_level(),
         orchestrator: s.orchestrator.clone(),
+        recipient: s.recipient.clone(),
         created_at: state.created_at,
         updated_at: state.updated_at,
         idle_since: match state.phase {

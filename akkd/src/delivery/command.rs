@@ -160,6 +160,7 @@ mod tests {
             asked_at: None,
             ts: Timestamp(0),
             text: "All is done.".into(),
+            permission: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::plugins::{Plugins, Stage, Subscriber};
 use super::sink::{Outcome, Sink};
-use crate::store::{DueDelivery, Lease, Leased, Store};
+use crate::store::{DueDelivery, Lease, Leased, Store, StoreError};
 use akk_core::tell;
 use akk_proto::delivery::{DeliveryState, Offer, SinkKind};
 use std::sync::Arc;
@@ -49,10 +49,11 @@ impl Sink for PluginSink {
         let Leased { delivery_id, attempt, look_first, by_person, handed, body } = leased;
         let accepted = handed.as_ref().is_some_and(|h| h.attempt == attempt);
         let mut under_way = self.plugins.begin(&subscriber, &delivery_id, attempt, &lane, accepted);
+        let mut outbox = self.store.subscribe_outbox();
         // Whoever settled it between the lease and now found nothing under way.
         match self.store.delivery(&delivery_id, akk_proto::Timestamp(0)).await {
             Ok(row) if matches!(row.view.state, DeliveryState::Leased | DeliveryState::Handed) => {}
-            Ok(_) => return Outcome::Reported,
+            Ok(_) | Err(StoreError::NotFound { .. }) => return Outcome::Reported,
             Err(error) => {
                 tracing::warn!(%delivery_id, %error, "a delivery could not be read again");
                 tokio::time::sleep(STORE_PAUSE).await;
@@ -61,6 +62,7 @@ impl Sink for PluginSink {
         }
         let text = tell::text(&body);
         let id = delivery_id.clone();
+        let asks = body.kind == "permission";
         let offer = Offer { delivery_id, attempt, look_first, by_person, handed, body, text };
         self.plugins.offer(&subscriber, room, offer);
         loop {
@@ -81,6 +83,13 @@ impl Sink for PluginSink {
                     }
                     tracing::warn!(%id, attempt, "OpenClaw's plugin said nothing of a delivery; it is offered again");
                     return Outcome::Silent;
+                }
+                // Answered elsewhere: nobody is to be asked any more.
+                Ok(()) = outbox.changed(), if asks => {
+                    if matches!(self.store.delivery(&id, akk_proto::Timestamp(0)).await, Err(StoreError::NotFound { .. })) {
+                        self.plugins.settled(&id, None);
+                        return Outcome::Reported;
+                    }
                 }
                 changed = under_way.stage.changed() => if changed.is_err() && *under_way.stage.borrow() != Stage::Settled {
                     return Outcome::Interrupted;

@@ -92,6 +92,9 @@ impl CommitJob {
                 EventBody::MessageSent { message_id, round } => {
                     messages::mark_told(tx, &self.commit.conversation_id, message_id, cursor, *round)?;
                 }
+                EventBody::PermissionSettled(settled) => {
+                    group.outbox |= outbox::withdraw_permission(tx, id, &settled.nonce)?;
+                }
                 // In the same transaction, so that a history says it once.
                 EventBody::DeliveryOverdue { delivery_id, .. } => {
                     tx.prepare_cached("UPDATE outbox SET overdue_told = 1 WHERE id = ?1")?

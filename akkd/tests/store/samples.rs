@@ -221,6 +221,7 @@ impl Story {
             asked_at: None,
             ts: message.ts,
             text: message.body.clone(),
+            permission: None,
         }
     }
 

@@ -73,9 +73,24 @@ export function summary(c) {
   });
 }
 
+/**
+ * A permission request that waits for the user.
+ * @param {any} p akkd's view
+ * @returns {object}
+ */
+export function permission(p) {
+  return known({
+    nonce: p.nonce,
+    title: p.title,
+    text: cut(p.text),
+    decisions: p.answers.map((choice) => choice.answer),
+    refused_at: p.deadline,
+  });
+}
+
 /** What the status asks of the orchestrator, where the word alone does not say it. */
 function meaning(c) {
-  if (c.needs === "permission") return "the agent waits for a permission";
+  if (c.needs === "permission") return "the agent waits for a permission; only the user can give it";
   switch (c.status) {
     case "created":
     case "running":

@@ -12,6 +12,14 @@ const STRATEGIES = new Map([
   ["fork", "fork"],
 ]);
 
+/** How a person answers a permission request; the wire names do too. */
+const DECISIONS = new Map([
+  ["allow", "allow"],
+  ["always", "allow_always"],
+  ["allow_always", "allow_always"],
+  ["deny", "deny"],
+]);
+
 /**
  * What is to be done. `wrong` says in words why it is not understood.
  * @typedef {{verb: "help"}
@@ -19,6 +27,7 @@ const STRATEGIES = new Map([
  *   | {verb: "list", all: boolean, agent?: string}
  *   | {verb: "status" | "cancel" | "recover", id: string}
  *   | {verb: "send", id: string, message?: string, model?: string, doubt?: string}
+ *   | {verb: "permit", id: string, nonce?: string, decision: "allow" | "allow_always" | "deny"}
  *   | {verb: "close", id: string, reason?: string}
  *   | {verb: "sessions", scope: "sessions" | "active" | "capabilities", text?: string}
  *   | {verb: "takeover", session: string, strategy?: string, pid?: number, summary?: string}
@@ -55,7 +64,7 @@ export function parsed(typed) {
     case "takeover":
       return takeover(rest);
     case "permit":
-      return wrong("This version of akk cannot answer an agent's permission requests from a chat yet.");
+      return permit(rest);
     default:
       return task(typed);
   }
@@ -99,6 +108,14 @@ function withModel(text) {
   const { word, rest } = split(text);
   const model = /^model=(\S+)$/i.exec(word)?.[1];
   return model ? { model, message: rest || undefined } : { message: text || undefined };
+}
+
+function permit(rest) {
+  const words = rest.split(/\s+/).filter(Boolean);
+  const decision = DECISIONS.get(words.pop()?.toLowerCase());
+  const [id = "", nonce, ...more] = words;
+  if (!decision || more.length > 0) return notACommand("permit", "<id> [request] allow | always | deny");
+  return { verb: "permit", id, nonce, decision };
 }
 
 function close(rest) {

@@ -23,7 +23,7 @@ export function registerCommand(api) {
   watchRepeats(api);
   api.registerCommand({
     name: "akk",
-    description: "Hand coding tasks to local agents: /akk <task>, list, status, send, cancel, close, help",
+    description: "Hand coding tasks to local agents: /akk <task>, list, status, send, permit, cancel, close, help",
     acceptsArgs: true,
     requireAuth: true,
     handler: async (ctx) => ({ text: await answered(ctx, api) }),
@@ -108,6 +108,10 @@ const DO = {
     const target = doubt ? await settled(doubt, message, read) : { id, message };
     const sent = await change("conversation.send", { conversation_id: target.id, message: target.message, model });
     return words.sent(sent, ctx.sessionKey);
+  },
+
+  async permit({ id, nonce, decision }, { change }) {
+    return words.permitted(await change("conversation.permit", { conversation_id: id, nonce, decision }));
   },
 
   async cancel({ id }, { change }) {

@@ -7,6 +7,9 @@
 
 import { readFileSync } from "node:fs";
 import { Connection } from "./akkd.js";
+import { Approvals } from "./approvals.js";
+import { ask } from "./ask.js";
+import { Cards, offered as requestIn } from "./cards.js";
 import { Gateway, SOURCE } from "./gateway.js";
 import { noteInterrupted } from "./interrupted.js";
 import { backOff, pause } from "./pause.js";
@@ -26,12 +29,19 @@ const REPORT_MS = 30_000;
  * @param {string} options.process the name of this process
  * @param {{info?: Function, warn?: Function}} [options.logger]
  * @param {Gateway} [options.through] what stands for the gateway in tests
+ * @param {Approvals} [options.approvals] what stands for its approvals in tests
  * @returns {{start(): Promise<void>, stop(): Promise<void>}}
  */
-export function deliveryService({ api, socketPath, gateway, process, logger, through }) {
+export function deliveryService({ api, socketPath, gateway, process, logger, through, approvals }) {
   // Shared by every evaluation of this module in the process.
   const state = (globalThis[STATE] ??= { begun: new Map(), unseen: new Set(), looked: false });
   const way = through ?? new Gateway(api);
+  // These outlive a reload, too: a card's answer is heard only where it was asked for.
+  const cards = (state.cards ??= new Cards({
+    approvals: approvals ?? new Approvals(api, way),
+    akkd: (method, params) => ask(socketPath, method, params),
+    logger,
+  }));
   const stopped = new AbortController();
   const tellings = new Map();
   const who = { gateway, process, plugin_version: ownVersion(), openclaw_version: String(api.runtime?.version ?? "unknown") };
@@ -48,6 +58,7 @@ export function deliveryService({ api, socketPath, gateway, process, logger, thr
         logger?.info?.(`${SOURCE}: connected to akkd at ${socketPath}`);
         failures = 0;
         said = undefined;
+        void answeredElsewhere(akkd);
         await akkd.closed;
       } catch (error) {
         akkd.close();
@@ -74,6 +85,23 @@ export function deliveryService({ api, socketPath, gateway, process, logger, thr
     // Items of a newer akkd are not for this plugin.
   }
 
+  /** Cards follow what akkd says of their requests, and what it said while it was not heard. */
+  async function answeredElsewhere(connection) {
+    const hear = ({ item, event, ...settled }) => item === "event" && event === "permission_settled" && cards.settled(settled);
+    try {
+      await connection.subscribe("events.subscribe", { kinds: ["permission_settled"] }, hear);
+      await cards.catchUp(gateway);
+    } catch (error) {
+      if (!stopped.signal.aborted) logger?.warn?.(`${SOURCE}: permission requests cannot be followed: ${error.message}`);
+    }
+  }
+
+  /** Asks for a permission by card, unless a run may have told it already. */
+  async function carded({ delivery_id: id, body, handed }) {
+    if (!body.permission || !body.orchestrator || handed || state.begun.has(id)) return false;
+    return cards.ask(requestIn(body));
+  }
+
   async function offered(offer) {
     const { delivery_id: id } = offer;
     // After a reconnect akkd offers again what is being told: the same work goes on, reported under the new number.
@@ -96,7 +124,7 @@ export function deliveryService({ api, socketPath, gateway, process, logger, thr
     tellings.set(id, { telling, given });
     let outcome;
     try {
-      outcome = await telling.tell();
+      outcome = (await carded(offer)) ? { ack: true } : await telling.tell();
     } catch (error) {
       if (!stopped.signal.aborted && !given.signal.aborted) outcome = { reason: "refused", error: String(error?.message ?? error) };
     }

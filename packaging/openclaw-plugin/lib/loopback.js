@@ -48,16 +48,19 @@ export class Loopback {
   #where;
   #WebSocket;
   #version;
+  #scopes;
   #open;
   #closed = false;
 
   /**
    * @param {() => {url: string, auth: object}} where asked anew for each connection
-   * @param {{version?: string, WebSocket?: typeof globalThis.WebSocket}} [options]
+   * @param {{version?: string, scopes?: string[], WebSocket?: typeof globalThis.WebSocket}} [options] `scopes`: what
+   *   the requests need to be allowed
    */
-  constructor(where, { version = "0", WebSocket = globalThis.WebSocket } = {}) {
+  constructor(where, { version = "0", scopes = ["operator.read", "operator.write"], WebSocket = globalThis.WebSocket } = {}) {
     this.#where = where;
     this.#version = version;
+    this.#scopes = scopes;
     this.#WebSocket = WebSocket;
   }
 
@@ -74,9 +77,14 @@ export class Loopback {
     return socket.request(method, params, timeoutMs, signal);
   }
 
-  /** Ends the connection; requests that wait fail. */
+  /** Ends the connection for good; requests that wait fail. */
   close() {
     this.#closed = true;
+    this.release();
+  }
+
+  /** Ends the connection until the next request. */
+  release() {
     const open = this.#open;
     this.#open = undefined;
     open?.then((socket) => socket.close(), () => {});
@@ -98,7 +106,7 @@ export class Loopback {
         maxProtocol: PROTOCOL,
         client: { id: "gateway-client", version: this.#version, platform: process.platform, mode: "backend" },
         role: "operator",
-        scopes: ["operator.read", "operator.write"],
+        scopes: this.#scopes,
         caps: [],
         auth,
       });

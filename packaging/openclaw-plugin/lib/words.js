@@ -19,6 +19,7 @@ export const HELP = [
   "/akk list [all] [agent]",
   "/akk status <id>",
   "/akk send <id> <message>",
+  "/akk permit <id> [request] allow | always | deny",
   "/akk cancel <id>",
   "/akk recover <id>",
   "/akk close <id> [reason]",
@@ -77,6 +78,7 @@ export function conversation(c, result, deliveries) {
     c.model_selection?.available?.length && `Models: ${c.model_selection.available.slice(0, 15).join(", ")}`,
     c.queued?.length && `${counted(c.queued.length, "message")} of yours waits for the end of its turn`,
     c.undelivered && `${counted(c.undelivered, "report")} not delivered yet${parked ? `: ${oneLine(plain(parked.waits_for), 300)}` : ""}`,
+    ...(c.permission_requests ?? []).map((p) => asked(c, p)),
     said && `\n${c.agent} said: ${long(said, REPORT, `akkctl result ${id}`)}\n`,
     next(c, id),
   ]
@@ -92,6 +94,17 @@ export function sent(answer, here) {
   const recovered = answer.auto_recovered ? " Its session was gone; a fresh one got a replay of the history." : "";
   const once = answer.repeated ? `\n${REPEATED}` : "";
   return `${how}${recovered} ${whereTold(c, here)}${once}`;
+}
+
+/** A permission request was answered. */
+export function permitted(answer) {
+  const c = answer.conversation;
+  const id = shortId(c.conversation_id);
+  const said = { allow: "allowed", allow_always: "allowed from now on", deny: "refused" }[answer.decision];
+  const which = answer.nonce ? `Request ${answer.nonce}` : "The request";
+  const left = (c.permission_requests ?? []).map((p) => asked(c, p));
+  const once = answer.repeated ? `\n${REPEATED}` : "";
+  return [`${which} is ${said}; ${c.agent} is told (${id}).${once}`, ...left].join("\n");
 }
 
 /** A turn was stopped. */
@@ -161,8 +174,17 @@ export function error({ message, hint }) {
 
 /** akkd's hints are for a shell: what a chat can do itself is named as it is typed there. */
 function typedHere(hint) {
-  const commands = /\bakkctl (list|status|send|cancel|close|recover|sessions)\b( --all)?/g;
+  const commands = /\bakkctl (list|status|send|permit|cancel|close|recover|sessions)\b( --all)?/g;
   return hint.replace(commands, (_, word, all) => `/akk ${word}${all ? " all" : ""}`);
+}
+
+/** A permission request that waits, and what can be typed about it. */
+function asked(c, p) {
+  const id = shortId(c.conversation_id);
+  const typed = { allow: "allow", allow_always: "always", deny: "deny" };
+  const ways = p.answers.map(({ answer }) => `/akk permit ${id} ${p.nonce} ${typed[answer]}`);
+  const until = p.deadline ? ` (refused at ${p.deadline} if nobody answers)` : "";
+  return `It asks for a permission${until}: ${oneLine(p.title, 200)}\n${long(plain(p.text), REPORT, `akkctl status ${id}`)}\n${ways.join(" · ")}`;
 }
 
 /** Several conversations are open and none was named. */
@@ -204,6 +226,7 @@ function idle(c) {
 
 /** Who needs a person comes first, who is through comes last. */
 function urgency(c) {
+  if (c.needs === "permission") return 0;
   switch (c.status) {
     case "waiting_for_openclaw":
     case "needs_recovery":

@@ -222,6 +222,35 @@ test("stopping_and_ending_say_what_became_of_it", async () => {
   assert.equal(asked("conversation.close")[0].reason, "not needed any more");
 });
 
+const REQUEST = {
+  nonce: "4e5f6a7b",
+  title: "rm -rf build",
+  text: "It wants to run:\nrm -rf build",
+  answers: [{ answer: "allow" }, { answer: "deny" }],
+};
+
+test("a_permission_is_given_or_refused_by_the_name_of_its_request", async () => {
+  akkd.answer("conversation.permit", ({ nonce = "4e5f6a7b", decision }) => ({ conversation: conversation(), nonce, decision }));
+  const said = { "allow": ["allow", /is allowed; codex is told/], "always": ["allow_always", /allowed from now on/], "DENY": ["deny", /is refused/] };
+  for (const [word, [decision, answer]] of Object.entries(said)) {
+    assert.match(await openclaw.type(`permit 2c3d 4e5f6a7b ${word}`), answer);
+    const { request_id, ...params } = asked("conversation.permit").at(-1);
+    assert.deepEqual(params, { conversation_id: "2c3d", nonce: "4e5f6a7b", decision });
+  }
+  assert.match(await openclaw.type("permit allow"), /^Request 4e5f6a7b is allowed/);
+  assert.deepEqual({ ...asked("conversation.permit").at(-1), request_id: 0 }, { request_id: 0, conversation_id: "", decision: "allow" });
+});
+
+test("what_waits_for_a_permission_is_shown_with_the_words_that_answer_it", async () => {
+  const waits = conversation({ needs: "permission", permission_requests: [REQUEST] });
+  akkd.answer("conversation.get", () => ({ conversation: waits, events: [], deliveries: [] }));
+  const shown = await openclaw.type("status");
+  assert.match(shown, /waits for a permission/);
+  assert.match(shown, /rm -rf build\nIt wants to run:\nrm -rf build\n\/akk permit 0a1b2c3d 4e5f6a7b allow · \/akk permit 0a1b2c3d 4e5f6a7b deny/);
+  akkd.answer("conversation.permit", () => ({ conversation: waits, nonce: "00000000", decision: "deny" }));
+  assert.match(await openclaw.type("permit 2c3d 00000000 deny"), /refused[^]*It asks for a permission: rm -rf build/, "and what waits after it");
+});
+
 test("what_is_not_understood_is_said_and_nothing_is_done", async () => {
   const lines = [
     "status page is broken",
@@ -236,7 +265,9 @@ test("what_is_not_understood_is_said_and_nothing_is_done", async () => {
     "takeover 0199 gently",
     "takeover 0199 terminate now",
     "sessions claude",
-    "permit 2c3d allow",
+    "permit 2c3d",
+    "permit 2c3d yes",
+    "permit 2c3d 0a1b2c3d now allow",
   ];
   for (const line of lines) assert.match(await openclaw.type(line), /Type: \/akk|cannot/, line);
   assert.match(await openclaw.type("close the dialog"), /If this is a task that begins with "close", type \/akk codex close …/);

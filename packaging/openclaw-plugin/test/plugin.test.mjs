@@ -29,7 +29,7 @@ async function registered() {
 test("a_registration_opens_nothing_however_often_it_is_made", async () => {
   for (let count = 0; count < 14; count++) {
     const openclaw = await registered();
-    assert.equal(openclaw.tools.size, 9);
+    assert.equal(openclaw.tools.size, 10);
     assert.deepEqual([...openclaw.commands.keys()], ["akk"]);
     assert.equal(openclaw.services.length, 1);
   }

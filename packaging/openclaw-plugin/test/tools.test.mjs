@@ -236,6 +236,22 @@ test("a_status_holds_the_latest_report_cut_and_what_waits_to_be_told", async () 
   assert.deepEqual(asked("conversation.trace"), [{ conversation_id: id, after_seq: 100 }]);
 });
 
+test("an_answer_of_the_user_goes_to_the_request_that_was_answered", async () => {
+  const permit = "agent_knock_knock_permit";
+  const request = { nonce: "4e5f6a7b", title: "rm x", text: "rm x", answers: [{ answer: "allow" }, { answer: "deny" }] };
+  akkd.answer("conversation.permit", ({ nonce, decision }) => ({ conversation: conversation({ permission_requests: [request] }), nonce, decision }));
+  const answer = await openclaw.call(permit, { conversation_id: "2c3d", nonce: "0a0a0a0a", decision: "deny" });
+  const [{ request_id, ...params }] = asked("conversation.permit");
+  assert.deepEqual(params, { conversation_id: "2c3d", nonce: "0a0a0a0a", decision: "deny" });
+  assert.equal(answer.answered, "0a0a0a0a: deny");
+  assert.deepEqual(answer.permission_requests, [{ nonce: "4e5f6a7b", title: "rm x", text: "rm x", decisions: ["allow", "deny"] }]);
+  for (const wrong of [{ nonce: "0a0a0a0a" }, { nonce: "0a0a0a0a", decision: "yes" }, { decision: "allow" }]) {
+    assert.equal((await openclaw.call(permit, { conversation_id: "2c3d", ...wrong })).error.kind, "invalid_params");
+  }
+  assert.equal(asked("conversation.permit").length, 1);
+  assert.match(TOOLS.find((tool) => tool.name === permit).description, /never on your own account/);
+});
+
 test("a_message_may_be_left_out_where_a_model_is_chosen", async () => {
   akkd.answer("conversation.send", () => ({ conversation: conversation(), message_id: "m", state: "queued", budget_level: "warning", repeated: true }));
   const answer = await openclaw.call(SEND, { conversation_id: "@last", model: "gpt-5", cancelFirst: true });

@@ -88,6 +88,9 @@ impl Gateway {
             "session": {"dmScope": setup.private_chats},
             "plugins": {"allow": allowed, "slots": {"memory": "none"},
                 "load": {"paths": setup.plugins}, "entries": setup.entries},
+            // Only topics have cards for what needs a person's approval; Ann of the groups may approve.
+            "approvals": {"plugin": {"enabled": true, "mode": "session", "sessionFilter": [":topic:"]}},
+            "commands": {"ownerAllowFrom": ["telegram:42"]},
             // Else the model sees tools only after it looked for them.
             "tools": {"toolSearch": false},
             "discovery": {"mdns": {"mode": "off"}},

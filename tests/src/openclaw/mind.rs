@@ -57,6 +57,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// The name and the title of the request in a `permission`.
+    pub fn request(&self) -> Option<(&str, &str)> {
+        self.words.lines().next()?.strip_prefix("Request ")?.split_once(": ")
+    }
+
     /// The report in a prompt.
     fn in_prompt(prompt: &str) -> Option<Self> {
         let line = |name: &str| prompt.lines().find_map(|l| l.strip_prefix(name)).map(str::to_owned);
@@ -113,6 +118,8 @@ enum Topic {
     Said(String),
     /// A report whose words are these.
     Reported(String),
+    /// A permission request with this title.
+    Requested(String),
 }
 
 impl Topic {
@@ -120,6 +127,7 @@ impl Topic {
         match (self, &asked.report) {
             (Self::Said(text), None) => asked.prompt.contains(text.as_str()),
             (Self::Reported(words), Some(report)) => report.words == *words,
+            (Self::Requested(title), Some(report)) => report.request().is_some_and(|(_, t)| t == title),
             _ => false,
         }
     }
@@ -177,6 +185,18 @@ impl Mind {
     pub fn on_report(&self, words: &str, rule: impl Fn(&Asked, &Report) -> Reply + Send + Sync + 'static) {
         let rule = move |asked: &Asked| rule(asked, asked.report.as_ref().expect("only then it fits"));
         self.inner.lock().rules.push((Topic::Reported(words.to_owned()), Arc::new(rule)));
+    }
+
+    /// The same for a permission request with this title.
+    pub fn on_request(&self, title: &str, rule: impl Fn(&Asked, &Report) -> Reply + Send + Sync + 'static) {
+        let rule = move |asked: &Asked| rule(asked, asked.report.as_ref().expect("only then it fits"));
+        self.inner.lock().rules.push((Topic::Requested(title.to_owned()), Arc::new(rule)));
+    }
+
+    /// The times that the model was told of a permission request with this title.
+    pub fn requests(&self, title: &str) -> Vec<Asked> {
+        let topic = Topic::Requested(title.to_owned());
+        self.asked().into_iter().filter(|a| a.step == 0 && topic.fits(a)).collect()
     }
 
     /// Has it call a tool when the user says something that contains `text`, and then say `then`.

@@ -174,6 +174,10 @@ fn lease_row(
     if !begun && state != "pending" {
         return Ok(None);
     }
+    if !begun && kind == "permission" && is_answered(tx, &conversation, ord)? {
+        tx.prepare_cached("DELETE FROM outbox WHERE ord = ?1")?.execute([ord])?;
+        return Ok(None);
+    }
     if !begun && attempts == 0 && kind == "progress" {
         ord = merge_progress(tx, &conversation, ord)?;
     }
@@ -211,6 +215,17 @@ fn lease_row(
     };
     tx.prepare_cached(sql)?.execute((ord, until, gateway))?;
     Ok(Some(Ok(leased)))
+}
+
+/// Whether the permission request of a row waits for nobody any more: it was settled while an attempt was under way that
+/// told nothing.
+fn is_answered(tx: &Connection, conversation: &str, ord: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT json_valid(o.body) AND o.body ->> '$.permission.nonce' IS NOT NULL AND NOT EXISTS (
+                   SELECT 1 FROM conversations c JOIN states s ON s.ord = c.ord, json_each(s.state, '$.open_turn.permissions') p
+                   WHERE c.id = ?1 AND p.value ->> '$.requested.nonce' = o.body ->> '$.permission.nonce'
+                       AND p.value ->> '$.settled' IS NULL)
+               FROM outbox o WHERE o.ord = ?2";
+    Ok(tx.prepare_cached(sql)?.query_row((conversation, ord), |row| row.get(0))?)
 }
 
 /// The newest of the progress reports that wait in this conversation from `ord` on, nothing else between them; those

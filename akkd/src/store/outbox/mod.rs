@@ -70,6 +70,15 @@ impl Queued {
     }
 }
 
+/// A permission request has its answer: what would only now ask for one is removed. What OpenClaw accepted already is
+/// told, and a command under way runs on. Whether anything was removed.
+pub(super) fn withdraw_permission(tx: &Connection, conversation: &str, nonce: &str) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM outbox WHERE conversation = ?1 AND kind = 'permission'
+                   AND (state IN ('pending', 'parked', 'uncertain') OR (state = 'leased' AND sink = 'plugin'))
+                   AND iif(json_valid(body), body ->> '$.permission.nonce' = ?2, 0)";
+    Ok(tx.prepare_cached(sql)?.execute((conversation, nonce))? > 0)
+}
+
 /// The error for a row that does not parse.
 fn unreadable(id: &str, conversation: &str, why: &str) -> StoreError {
     let what = format!("delivery {id}: {why}");
