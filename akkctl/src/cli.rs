@@ -6,7 +6,7 @@ mod sessions;
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Status};
 use akk_proto::delivery::SinkKind;
 use akk_proto::message::MessageType;
-use akk_proto::{ConversationId, TurnId};
+use akk_proto::{ConversationId, Timestamp, TurnId};
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -433,6 +433,20 @@ pub(crate) enum Daemon {
     },
     /// Show what it says of itself
     Status,
+    /// Show who asked for which change, and what came of it
+    ///
+    /// Every call that was to change something, also those that were refused: when, on which way, by which process. Kept for 90 days, 100,000 calls at most.
+    Audit {
+        /// Only calls about this conversation; one that was deleted has to be named by its full id
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+        conversation: Option<String>,
+        /// Only calls from this moment on, such as 2026-06-20T14:00:00Z
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment)]
+        since: Option<Timestamp>,
+        /// Calls at most, the newest [default: 100]
+        #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: Option<u32>,
+    },
     /// Print the end of its log of today
     Logs {
         /// Go on with what is logged from now on
@@ -489,6 +503,10 @@ pub(crate) struct ReportServer {
     /// The turn that reports belong to when the agent names none [default: the open one]
     #[arg(long, value_name = "TURN")]
     pub(crate) turn: Option<TurnId>,
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    text.parse::<jiff::Timestamp>().map(Timestamp::from).map_err(|e| e.to_string())
 }
 
 fn policy() -> impl TypedValueParser<Value = PermissionPolicy> {

@@ -76,5 +76,10 @@ async fn main() {
     }
     let used = PlanUse { at: at(50), request_id: Some(request_id("call-2")), steps: serde_json::json!([]) };
     store.plan_use("plan-2", used).await.unwrap();
+
+    for (method, result) in [("conversation.send", "ok"), ("conversation.close", "wrong_status")] {
+        store.audit_whole(samples::audited(1, at(70), method, result)).await;
+    }
+    store.audit_begin(samples::audited(2, at(80), "conversation.cancel", "unfinished")).await;
     store.close().await;
 }

@@ -12,10 +12,11 @@ use crate::sessions::Sessions;
 use crate::sessions::codex::CodexSessions;
 use crate::sessions::codex::app_server::{self, ThreadState};
 use crate::socket::rpc::{Callback, Control, StopAsked};
-use crate::socket::{self, Limits};
+use crate::socket::{self, Audit, Limits};
 use crate::store::Store;
 use crate::takeover::{Outside, Takeovers};
 use akk_proto::api::{CallbackServer as _, ControlServer as _};
+use akk_proto::audit::AuditWay;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
 use akk_proto::session::SessionActivity;
@@ -34,7 +35,7 @@ const FINISH: Duration = Duration::from_secs(5);
 const STOPPING: Duration = Duration::from_secs(15);
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(20);
-/// How often old conversations are looked for, where the configuration asks for it.
+/// How often old conversations, where the configuration asks for it, and old rows of the audit are looked for.
 const DELETE_EVERY: Duration = Duration::from_hours(24);
 
 /// What akkd starts with.
@@ -154,6 +155,8 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let doors = Doors {
         control: control.into_rpc().into(),
         callback: callback.into_rpc().into(),
+        store: store.clone(),
+        clock: clock.clone(),
         stop: CancellationToken::new(),
         tracker: TaskTracker::new(),
     };
@@ -225,17 +228,20 @@ async fn lock_after_a_stopping_one(paths: &Paths) -> Result<Lock, LockError> {
 struct Doors {
     control: Methods,
     callback: Methods,
+    store: Store,
+    clock: Clock,
     stop: CancellationToken,
     tracker: TaskTracker,
 }
 
 impl Doors {
     fn open(&self, socket: Socket, listener: UnixListener) {
-        let (methods, limits) = match socket {
-            Socket::Control => (self.control.clone(), Limits::control()),
-            Socket::Callback => (self.callback.clone(), Limits::callback()),
+        let (methods, limits, via) = match socket {
+            Socket::Control => (self.control.clone(), Limits::control(), AuditWay::Control),
+            Socket::Callback => (self.callback.clone(), Limits::callback(), AuditWay::Callback),
         };
-        self.tracker.spawn(socket::serve(listener, methods, limits, self.stop.clone(), self.tracker.clone()));
+        let audit = Some(Audit { store: self.store.clone(), clock: self.clock.clone(), via });
+        self.tracker.spawn(socket::serve(listener, methods, limits, audit, self.stop.clone(), self.tracker.clone()));
     }
 }
 
@@ -279,7 +285,7 @@ fn akkctl_path(config: &ConfigSource) -> Arc<str> {
     config.surroundings().akkctl.to_string_lossy().into()
 }
 
-/// Deletes terminal conversations beyond the configured age; never by default.
+/// Deletes terminal conversations beyond the configured age, never by default, and what is too old of the audit.
 async fn delete_old(
     store: Store,
     conversations: Conversations,
@@ -288,6 +294,9 @@ async fn delete_old(
     quit: CancellationToken,
 ) {
     loop {
+        if let Err(error) = store.audit_forget_old(clock.wall()).await {
+            tracing::warn!(%error, "old rows of the audit could not be deleted");
+        }
         if let Some(days) = config.current().delete_after_days {
             let before = clock.wall().plus_millis(-i64::from(days) * 86_400_000);
             match store.terminal_older_than(before).await {

@@ -663,6 +663,7 @@ mod rpc {
         PermitAnswer, PermitParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams,
         SendAnswer, SendParams, StopParams, StreamItem, SubscribeParams, WaitAnswer, WaitParams,
     };
+    use crate::audit::{AuditAnswer, AuditParams};
     use crate::delivery::DeliveryItem;
     use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
     use jsonrpsee::core::{RpcResult, SubscriptionResult};
@@ -682,6 +683,9 @@ mod rpc {
         /// Stops akkd.
         #[method(name = "daemon.stop")]
         async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty>;
+        /// Who asked for which change, and what came of it.
+        #[method(name = "daemon.audit")]
+        async fn daemon_audit(&self, params: AuditParams) -> RpcResult<AuditAnswer>;
         /// Starts a conversation and its first turn.
         #[method(name = "conversation.delegate")]
         async fn delegate(&self, params: DelegateParams) -> RpcResult<DelegateAnswer>;

@@ -112,6 +112,12 @@ impl ErrorKind {
         }
     }
 
+    /// Its word on the wire.
+    pub fn word(self) -> String {
+        // A unit variant is written as its name.
+        serde_json::to_value(self).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     /// The process exit code of akkctl for it: 4 not found, 2 usage, 5 refused by a rule, 1 failed.
     pub fn exit_code(self) -> u8 {
         match self {

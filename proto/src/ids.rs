@@ -168,6 +168,12 @@ impl DeliveryId {
     pub fn of(conversation: &ConversationId, message: &MessageId) -> Self {
         Self(format!("akk:{conversation}:{message}"))
     }
+
+    /// The conversation whose delivery it is.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        // Every key has its form; there is always one.
+        ConversationId::parse(self.0.split(':').nth(1)?).ok()
+    }
 }
 
 fn is_number(s: &str, max_len: usize) -> bool {

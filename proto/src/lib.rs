@@ -7,6 +7,7 @@
 //! This crate does no input or output, unless the feature `client` is on (the transport of the async client).
 
 pub mod api;
+pub mod audit;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod conversation;

@@ -8,6 +8,7 @@ use crate::output::{self, print};
 use crate::service;
 use crate::start::{Started, Version, start_on_request};
 use akk_proto::api::{DaemonInfo, Empty, StopParams};
+use akk_proto::audit::{AuditAnswer, AuditParams};
 use akk_proto::paths::Paths;
 use notify::Watcher as _;
 use std::fs::{File, TryLockError};
@@ -30,6 +31,10 @@ pub(super) fn run(command: Daemon, context: &Context<'_>) -> Result<u8> {
         Daemon::Start => start(context),
         Daemon::Stop { agents } => stop(agents, context),
         Daemon::Status => status(context),
+        Daemon::Audit { conversation, since, limit } => {
+            let params = AuditParams { since, limit, conversation_id: conversation };
+            audit(&params, context)
+        }
         Daemon::Logs { follow, lines } => logs(follow, lines, context),
     }
 }
@@ -108,6 +113,14 @@ fn status(context: &Context<'_>) -> Result<u8> {
         return Err(e);
     }
     context.show(&answer, output::daemon)?;
+    Ok(exit::OK)
+}
+
+/// Does not start akkd: that would be a look that changes something.
+fn audit(params: &AuditParams, context: &Context<'_>) -> Result<u8> {
+    let mut client = Client::connect(&context.surroundings.paths.control_socket)?;
+    let answer = client.call("daemon.audit", params, PATIENCE)?;
+    context.show::<AuditAnswer>(&answer, output::audit)?;
     Ok(exit::OK)
 }
 

@@ -1,5 +1,6 @@
 //! What people see. Every view is a pure function from an answer of akkd and a [`View`] to text.
 
+mod audit;
 mod card;
 mod daemon;
 mod deliveries;
@@ -22,6 +23,7 @@ mod words;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub(crate) use audit::audit;
 pub(crate) use card::card;
 pub(crate) use daemon::daemon;
 pub(crate) use deliveries::{deliveries, delivery};

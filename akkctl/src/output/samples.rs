@@ -4,6 +4,7 @@ pub(crate) mod sessions;
 
 use super::View;
 use akk_proto::api::{DaemonInfo, GetAnswer, ListAnswer, ResultAnswer, SearchAnswer, SearchHit};
+use akk_proto::audit::{AuditAnswer, AuditPeer, AuditRow, AuditWay};
 use akk_proto::conversation::*;
 use akk_proto::delivery::{DeliveryState, DeliveryView, ParkReason, SinkKind};
 use akk_proto::event::*;
@@ -623,6 +624,31 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
     ])
 }
 
+/// Calls of a person, of an agent, of one that left, and what was left in the drop folder.
+pub(crate) fn audit() -> AuditAnswer {
+    let row = |minutes: i64, via, method: &str, result: &str, peer: Option<(Option<u32>, Option<&str>)>| AuditRow {
+        at: ago(minutes * MINUTE),
+        via,
+        method: method.into(),
+        conversation_id: (method != "daemon.stop").then(conversation_id),
+        request_id: None,
+        result: result.into(),
+        peer: peer.map(|(pid, path)| AuditPeer { pid, uid: 1000, executable: path.map(str::to_owned) }),
+    };
+    let akkctl = Some((Some(4300), Some("/home/u/.cargo/bin/akkctl")));
+    AuditAnswer {
+        rows: vec![
+            row(60 * 24 * 3, AuditWay::Control, "conversation.delegate", "ok", akkctl),
+            row(30, AuditWay::Control, "conversation.permit", "protected_process", akkctl),
+            row(20, AuditWay::Callback, "callback.report", "ticket_refused", Some((Some(999_999), None))),
+            row(10, AuditWay::Spool, "callback.report", "ok", None),
+            row(5, AuditWay::Control, "conversation.send", "unanswered", Some((None, None))),
+            row(0, AuditWay::Control, "daemon.stop", "unfinished", akkctl),
+        ],
+        more: true,
+    }
+}
+
 /// Puts control characters into every text that an agent or a user may have written.
 pub(crate) fn poison(record: &mut EventRecord) {
     *record = spoilt(record);
@@ -639,7 +665,7 @@ pub(crate) fn spoilt<T: serde::Serialize + serde::de::DeserializeOwned>(of: &T) 
             serde_json::Value::Object(fields) => {
                 fields
                     .iter_mut()
-                    .filter(|(name, _)| *name != "ts" && *name != "deadline" && !name.ends_with("_at"))
+                    .filter(|(name, _)| *name != "ts" && *name != "at" && *name != "deadline" && !name.ends_with("_at"))
                     .for_each(|(_, v)| spoil(v));
             }
             _ => {}

@@ -65,6 +65,11 @@ impl Conversations {
         (Self { shared: Arc::new(Shared { store, clock, effects, timers, live, choosing }) }, asked)
     }
 
+    /// The clock that conversations go by.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
     /// To be held from the look at who uses an agent session that a client named until its new user is recorded: of two
     /// calls with one session, only one finds it free.
     pub async fn choosing_a_session(&self) -> tokio::sync::MutexGuard<'_, ()> {

@@ -1,5 +1,6 @@
 //! From a message to its answer.
 
+use super::audit::Witness;
 use super::failure;
 use super::limits::Limits;
 use super::outgoing::Outbox;
@@ -27,6 +28,8 @@ pub(super) struct Dispatch {
     pub(super) connection: ConnectionId,
     /// Given to every handler.
     pub(super) extensions: Extensions,
+    /// Notes the calls that are to change something.
+    pub(super) witness: Option<Witness>,
     pub(super) outbox: Outbox,
     /// Slots for subscriptions.
     pub(super) subscriptions: Arc<Semaphore>,
@@ -76,6 +79,16 @@ impl Dispatch {
     }
 
     async fn call(&self, call: Call, place: Place) -> MethodResponse {
+        let Some(witness) = &self.witness else { return self.answer_to(call, place).await };
+        let Some(witnessed) = witness.begin(&call.method, &call.params).await else {
+            return self.answer_to(call, place).await;
+        };
+        let answer = witnessed.during(self.answer_to(call, place)).await;
+        witnessed.end(&answer);
+        answer
+    }
+
+    async fn answer_to(&self, call: Call, place: Place) -> MethodResponse {
         let Call { id, method, params } = call;
         let answered = AssertUnwindSafe(self.handle(id.clone(), &method, params, place)).catch_unwind();
         let answer = match self.cut.run_until_cancelled(answered).await {

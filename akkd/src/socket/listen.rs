@@ -1,5 +1,6 @@
 //! Takes connections in.
 
+use super::audit::{Audit, Witness};
 use super::failure;
 use super::limits::Limits;
 use super::ndjson;
@@ -19,17 +20,18 @@ use tokio_util::task::TaskTracker;
 /// coming back.
 const BREATHER: Duration = Duration::from_millis(200);
 
-/// Serves `methods` on `listener` to processes of akkd's own user until `stop` is cancelled. Returns then; the
-/// connections finish on `tracker`, within [`Limits::finish`] and the time that their last answers take.
+/// Serves `methods` on `listener` to processes of akkd's own user until `stop` is cancelled; calls that are to change
+/// something are noted in `audit`. Returns then; the connections finish on `tracker`, within [`Limits::finish`] and the time that their last answers take.
 pub async fn serve(
     listener: UnixListener,
     methods: impl Into<Methods>,
     limits: Limits,
+    audit: Option<Audit>,
     stop: CancellationToken,
     tracker: TaskTracker,
 ) {
     let uid = rustix::process::geteuid().as_raw();
-    serve_user(uid, listener, methods.into(), limits, stop, tracker).await;
+    serve_user(uid, listener, methods.into(), limits, audit, stop, tracker).await;
 }
 
 pub(super) async fn serve_user(
@@ -37,6 +39,7 @@ pub(super) async fn serve_user(
     listener: UnixListener,
     methods: Methods,
     limits: Limits,
+    audit: Option<Audit>,
     stop: CancellationToken,
     tracker: TaskTracker,
 ) {
@@ -72,8 +75,10 @@ pub(super) async fn serve_user(
         };
         let mut extensions = Extensions::new();
         extensions.insert(peer);
+        let witness = audit.as_ref().map(|audit| Witness::of(audit, peer, peer.executable(&stream)));
         let connection = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let served = ndjson::serve(stream, methods.clone(), limits.clone(), connection, extensions, stop.clone());
+        let served =
+            ndjson::serve(stream, methods.clone(), limits.clone(), connection, extensions, witness, stop.clone());
         tracker.spawn(async move {
             served.await;
             drop(slot);

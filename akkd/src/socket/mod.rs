@@ -13,6 +13,7 @@
 //! A handler is dropped when its peer is gone, and must be safe to drop: it hands a command on and waits for the
 //! answer. It finds its [`Peer`] in the call's [`jsonrpsee::Extensions`].
 
+mod audit;
 mod dispatch;
 mod failure;
 mod hangup;
@@ -27,6 +28,7 @@ pub mod rpc;
 #[cfg(test)]
 mod tests;
 
+pub use audit::Audit;
 pub use limits::Limits;
 pub use listen::serve;
 pub use peer::Peer;

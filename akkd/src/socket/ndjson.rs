@@ -1,5 +1,6 @@
 //! One connection, from its first line to its last answer.
 
+use super::audit::Witness;
 use super::dispatch::Dispatch;
 use super::failure;
 use super::hangup::hung_up;
@@ -52,6 +53,7 @@ pub(super) async fn serve(
     limits: Limits,
     connection: ConnectionId,
     extensions: Extensions,
+    witness: Option<Witness>,
     stop: CancellationToken,
 ) {
     let (read, write) = stream.into_split();
@@ -64,6 +66,7 @@ pub(super) async fn serve(
         methods,
         connection,
         extensions,
+        witness,
         outbox: outbox.clone(),
         subscriptions: Arc::new(Semaphore::new(limits.max_subscriptions)),
         carriers: TaskTracker::new(),

@@ -1,6 +1,8 @@
 //! Who is at the other end.
 
+use crate::platform::programs;
 use akk_proto::error::{ErrorKind, Failure};
+use std::path::PathBuf;
 use tokio::net::UnixStream;
 
 /// The process that connected, as the kernel noted it at that moment. It may have handed the connection on since, and
@@ -21,6 +23,11 @@ impl Peer {
     pub fn of(stream: &UnixStream) -> std::io::Result<Self> {
         let cred = stream.peer_cred()?;
         Ok(Self { pid: cred.pid().filter(|pid| *pid > 0), uid: cred.uid() })
+    }
+
+    /// The file that the process runs whose connection was just taken in; none when it has ended already.
+    pub(super) fn executable(self, stream: &UnixStream) -> Option<PathBuf> {
+        programs::executable_of_peer(stream, u32::try_from(self.pid?).ok()?)
     }
 
     /// Refuses every user but the one with the id `uid`, root included.
@@ -54,5 +61,6 @@ mod tests {
         let peer = Peer::of(&a).unwrap();
         assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
         assert_eq!(peer.pid, i32::try_from(std::process::id()).ok());
+        assert_eq!(peer.executable(&a), std::env::current_exe().ok());
     }
 }

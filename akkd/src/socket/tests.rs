@@ -145,7 +145,7 @@ impl Server {
         let path = dir.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
         let (seen, stop, tracker) = (Arc::new(Seen::default()), CancellationToken::new(), TaskTracker::new());
-        tracker.spawn(serve(listener, table(seen.clone()), limits, stop.clone(), tracker.clone()));
+        tracker.spawn(serve(listener, table(seen.clone()), limits, None, stop.clone(), tracker.clone()));
         Self { _dir: dir, path, seen, stop, tracker }
     }
 
@@ -427,7 +427,7 @@ async fn another_user_is_told_and_closed() {
     // To this akkd everybody here is another user.
     let somebody = rustix::process::geteuid().as_raw() + 1;
     let methods = table(Arc::new(Seen::default()));
-    tokio::spawn(serve_user(somebody, listener, methods, Limits::control(), stop, tracker));
+    tokio::spawn(serve_user(somebody, listener, methods, Limits::control(), None, stop, tracker));
     let mut c = Client(BufReader::new(UnixStream::connect(&path).await.unwrap()));
     assert_eq!(kind(&c.hear().await), "peer_refused");
     assert_eq!(c.hear().await, Value::Null);
@@ -515,7 +515,14 @@ async fn the_generated_client_and_the_generated_server_understand_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
-    tokio::spawn(serve(listener, Table.into_rpc(), Limits::callback(), CancellationToken::new(), TaskTracker::new()));
+    tokio::spawn(serve(
+        listener,
+        Table.into_rpc(),
+        Limits::callback(),
+        None,
+        CancellationToken::new(),
+        TaskTracker::new(),
+    ));
     let client = akk_proto::client::connect(&path).await.unwrap();
     let params = ReportParams {
         conversation_id: "task-20260620T140525-0123abcd".parse().unwrap(),

@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::file;
-use super::schema::{APPLICATION_ID, PLANS, PLUGIN, SCHEMA, SCHEMA_VERSION};
+use super::schema::{APPLICATION_ID, AUDIT, PLANS, PLUGIN, SCHEMA, SCHEMA_VERSION};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// The steps from schema 1 to [`SCHEMA_VERSION`]. A step never changes once it was released.
-const STEPS: [Step; SCHEMA_VERSION as usize - 1] = [|tx| tx.execute_batch(PLANS), |tx| tx.execute_batch(PLUGIN)];
+const STEPS: [Step; SCHEMA_VERSION as usize - 1] =
+    [|tx| tx.execute_batch(PLANS), |tx| tx.execute_batch(PLUGIN), |tx| tx.execute_batch(AUDIT)];
 
 /// Brings the database to this version's schema. A new one gets it at once.
 ///

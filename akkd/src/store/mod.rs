@@ -3,6 +3,7 @@
 //! Everything that returns `Ok` from a writing call is on the disk. Calls that read see everything that was answered
 //! before. Dropping the future of a writing call does not take the order back.
 
+mod audit;
 mod commit;
 mod conversations;
 mod delete;
@@ -22,6 +23,7 @@ mod search;
 mod startup;
 mod writer;
 
+pub use audit::AuditPlace;
 pub use conversations::{Counts, ListFilter, ListPage};
 pub use error::StoreError;
 pub use history::{EventFilter, EventPage, Past};
@@ -35,7 +37,7 @@ use akk_proto::delivery::{DeliveryBody, SinkKind};
 use akk_proto::event::EventRecord;
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -60,6 +62,8 @@ struct Inner {
     outbox: watch::Sender<u64>,
     newest: Arc<AtomicU64>,
     transactions: Arc<AtomicU64>,
+    /// The place of the newest row of the audit.
+    audited: AtomicI64,
     /// The last counts, and how many transactions there had been before they were read.
     counted: Mutex<Option<(u64, Counts)>>,
 }
@@ -78,6 +82,7 @@ impl Store {
             tracing::info!(copy = %copy.display(), schema = SCHEMA_VERSION, "the database was brought to this version");
         }
         let newest = Arc::new(AtomicU64::new(history::newest_cursor(&conn)?));
+        let audited = AtomicI64::new(audit::newest(&conn)?);
         let transactions = Arc::new(AtomicU64::new(0));
         let (queue, orders) = mpsc::channel(QUEUE);
         let events = broadcast::Sender::new(LIVE_EVENTS);
@@ -85,6 +90,7 @@ impl Store {
         let writer = writer::Writer {
             path: path.clone(),
             conn: Some(conn),
+            lazy: false,
             queue: orders,
             events: events.clone(),
             outbox: outbox.clone(),
@@ -103,6 +109,7 @@ impl Store {
                 outbox,
                 newest,
                 transactions,
+                audited,
                 counted: Mutex::default(),
             }),
         })

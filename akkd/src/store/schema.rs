@@ -11,7 +11,7 @@
 //! every number that is missing was deleted, and `deleted_cursors` says so in runs.
 
 /// The version of the schema that this akkd reads and writes: SQLite's `user_version`.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 
 /// Marks a database as akkd's: SQLite's `application_id`, "AKKD" in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x414b_4b44;
@@ -188,4 +188,21 @@ UPDATE outbox SET orchestrator = body ->> '$.orchestrator' WHERE json_valid(body
 CREATE INDEX outbox_waiting ON outbox (created_at) WHERE state <> 'acknowledged';
 CREATE INDEX outbox_turns ON outbox (conversation, ord, state, sink, attempts, next_attempt_at, lease_until, gateway,
     orchestrator, id) WHERE state <> 'acknowledged';
+";
+
+/// Schema 4: the audit. `result` is null while the call goes on. Rows outlive their conversation.
+pub(super) const AUDIT: &str = "
+CREATE TABLE audit (
+    ord          INTEGER PRIMARY KEY,
+    ts           INTEGER NOT NULL,
+    via          TEXT    NOT NULL,
+    method       TEXT    NOT NULL,
+    conversation TEXT,
+    request      TEXT,
+    result       TEXT,
+    pid          INTEGER,
+    uid          INTEGER,
+    executable   TEXT
+) STRICT;
+CREATE INDEX audit_by_conversation ON audit (conversation, ord) WHERE conversation IS NOT NULL;
 ";

@@ -28,6 +28,11 @@ pub(super) trait Job: Send {
     fn run(&mut self, tx: &Connection, group: &mut Group) -> Result<(), StoreError>;
     /// Its events with their places in the history, once they are on the disk.
     fn events(&mut self) -> &[Arc<EventRecord>];
+    /// Whether it only notes what happens: it is written in order, and survives the end of akkd, but the disk is not
+    /// waited for, and no other job fails or waits because of it.
+    fn is_note(&self) -> bool {
+        false
+    }
     /// Tells whoever waits what became of it.
     fn answer(self: Box<Self>, fate: Result<(), StoreError>);
 }
@@ -57,6 +62,8 @@ pub(super) struct Writer {
     pub path: PathBuf,
     /// None after a fault of the disk, until it could be opened again.
     pub conn: Option<Connection>,
+    /// Whether the connection leaves it to the next transaction to wait for the disk.
+    pub lazy: bool,
     pub queue: mpsc::Receiver<Order>,
     pub events: broadcast::Sender<Arc<EventRecord>>,
     pub outbox: watch::Sender<u64>,
@@ -109,7 +116,9 @@ impl Writer {
     fn serve(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         match self.write_even_when_full(&mut jobs) {
             Ok((group, fates)) => {
-                point(Point::Committed);
+                if !only_notes(&jobs) {
+                    point(Point::Committed);
+                }
                 for (job, fate) in jobs.iter_mut().zip(&fates) {
                     if fate.is_ok() {
                         self.publish(job.events());
@@ -144,10 +153,19 @@ impl Writer {
     }
 
     /// One transaction. On a full disk again, once the write-ahead log's own space can be used anew, and again, when
-    /// the reserve was given back.
-    fn write_even_when_full(&mut self, jobs: &mut [Box<dyn Job>]) -> Written {
+    /// the reserve was given back. Notes are let go before that.
+    fn write_even_when_full(&mut self, jobs: &mut Vec<Box<dyn Job>>) -> Written {
         let mut written = self.write(jobs);
         if matches!(written, Err(StoreError::Full)) && self.empty_log() {
+            written = self.write(jobs);
+        }
+        if only_notes(jobs) {
+            return written;
+        }
+        if matches!(written, Err(StoreError::Full)) && jobs.iter().any(|job| job.is_note()) {
+            let (notes, others): (Vec<_>, Vec<_>) = std::mem::take(jobs).into_iter().partition(|job| job.is_note());
+            *jobs = others;
+            notes.into_iter().for_each(|note| note.answer(Err(StoreError::Full)));
             written = self.write(jobs);
         }
         if matches!(written, Err(StoreError::Full)) && self.reserve.release() {
@@ -172,6 +190,12 @@ impl Writer {
             self.reopen()?;
         }
         let conn = self.conn.as_mut().ok_or(StoreError::Closed)?;
+        let lazy = only_notes(jobs);
+        if self.lazy != lazy {
+            // The log is written in order either way: who waits for the disk waits for all that stands before.
+            conn.pragma_update(None, "synchronous", if lazy { "NORMAL" } else { "FULL" })?;
+            self.lazy = lazy;
+        }
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut group = Group::default();
         let mut fates = Vec::with_capacity(jobs.len());
@@ -181,7 +205,7 @@ impl Writer {
             let fate = job.run(&tx, &mut group);
             if let Err(error) = &fate {
                 // SQLite gives up the whole transaction on some faults.
-                if error.is_of_the_disk() || tx.is_autocommit() {
+                if (error.is_of_the_disk() && !job.is_note()) || tx.is_autocommit() {
                     return Err(error.clone());
                 }
                 tx.execute_batch("ROLLBACK TO job")?;
@@ -192,6 +216,10 @@ impl Writer {
             fates.push(fate);
         }
         index_words(&tx, &group.words)?;
+        if lazy {
+            tx.commit()?;
+            return Ok((group, fates));
+        }
         point(Point::BeforeCommit);
         let committed = tx.commit();
         // Also where it failed: what became of it is not known.
@@ -213,6 +241,7 @@ impl Writer {
         let conn = file::connect_to_write(&self.path)?;
         let untold = history::after_cursor(&conn, self.newest.load(Ordering::Acquire))?;
         self.conn = Some(conn);
+        self.lazy = false;
         self.publish(&untold);
         if !untold.is_empty() {
             self.outbox.send_modify(|changes| *changes += 1);
@@ -242,6 +271,10 @@ impl Writer {
             let _ = done.send(());
         }
     }
+}
+
+fn only_notes(jobs: &[Box<dyn Job>]) -> bool {
+    jobs.iter().all(|job| job.is_note())
 }
 
 /// Adds texts to the full-text index. A damaged index harms the search, not the commit.
@@ -308,6 +341,14 @@ impl super::Store {
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Queues a job without waiting for anything.
+    pub(super) fn order_later(&self, job: Box<dyn Job>) {
+        let Err(mpsc::error::TrySendError::Full(order)) = self.inner.queue.try_send(Order::Write(job)) else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let queue = self.inner.queue.clone();
+        runtime.spawn(async move { queue.send(order).await.is_ok() });
+    }
+
     /// Queues a job; waits while the queue is full.
     pub(super) async fn order(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         self.inner.queue.send(Order::Write(job)).await.map_err(|_| StoreError::Closed)
@@ -318,6 +359,8 @@ impl super::Store {
 mod tests {
     use super::StoreError;
     use crate::store::Store;
+    use akk_proto::Timestamp;
+    use akk_proto::audit::{AuditRow, AuditWay};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -375,6 +418,32 @@ mod tests {
         limit_pages(&store, 1_000_000).await;
         note(&store, "d", 1 << 20, &big).await.unwrap();
         assert!(noted(&store).await.ends_with(&["c".into(), "d".into()]));
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_a_note_is_let_go_and_takes_nothing_of_what_is_reserved() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("akk.db")).unwrap();
+        let (small, big) = (Arc::default(), Arc::default());
+        limit_pages(&store, 80).await;
+        let big_row = AuditRow {
+            at: Timestamp(1),
+            via: AuditWay::Spool,
+            method: "x".repeat(1 << 20),
+            conversation_id: None,
+            request_id: None,
+            result: "ok".into(),
+            peer: None,
+        };
+        store.audit_whole(big_row.clone()).await;
+        assert!(home.path().join("akk.reserve").exists());
+        // Together with one, what is answered is written all the same.
+        let (first, (), second) =
+            tokio::join!(note(&store, "a", 10, &small), store.audit_whole(big_row), note(&store, "b", 10, &big));
+        assert_eq!((first, second), (Ok(()), Ok(())));
+        assert_eq!(noted(&store).await, ["a", "b"]);
+        assert_eq!(store.audit(None, None, 10).await.unwrap(), (vec![], false));
+        assert!(home.path().join("akk.reserve").exists());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::print_stdout, reason = "a test that plays a part in a process of its own says how it goes")]
 
+mod auditing;
 mod commits;
 mod crashes;
 mod deleting;

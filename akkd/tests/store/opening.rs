@@ -169,6 +169,22 @@ async fn the_outbox_of_schema_3_goes_on_where_it_stood_and_an_older_one_takes_wh
     }
 }
 
+#[tokio::test]
+async fn the_audit_of_schema_4_is_kept_and_an_older_database_begins_one() {
+    let (_dir, store) = fixture(4);
+    let (rows, _) = store.audit(None, Some(task(1)), 10).await.unwrap();
+    let send = crate::samples::audited(1, at(70), "conversation.send", "ok");
+    let close = crate::samples::audited(1, at(70), "conversation.close", "wrong_status");
+    assert_eq!(rows, [send.clone(), close]);
+    let (rows, _) = store.audit(None, Some(task(2)), 10).await.unwrap();
+    assert_eq!(rows, [crate::samples::audited(2, at(80), "conversation.cancel", "unfinished")]);
+    for schema in 1..4 {
+        let (_dir, store) = fixture(schema);
+        store.audit_whole(send.clone()).await;
+        assert_eq!(store.audit(None, None, 10).await.unwrap(), (vec![send.clone()], false), "{schema}");
+    }
+}
+
 async fn has_everything(store: Store, schema: u32) {
     let page = store.list(ListFilter { all: true, ..ListFilter::default() }, 10, None, at(0)).await.unwrap();
     let seen: Vec<_> = page.conversations.iter().map(|c| (c.conversation_id.clone(), c.status.as_str())).collect();

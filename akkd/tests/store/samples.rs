@@ -7,6 +7,7 @@
 
 use akk_core::conversation::Phase;
 use akk_core::{Conversation, Event};
+use akk_proto::audit::{AuditPeer, AuditRow, AuditWay};
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
 use akk_proto::delivery::{DeliveryBody, Recipient, SinkKind};
 use akk_proto::event::{Activity, Created, EventBody, MessageRecorded, Origin};
@@ -274,5 +275,18 @@ pub(crate) fn text_of(body: &EventBody) -> &str {
         EventBody::AgentActivity(Activity::Notice { text }) => text,
         EventBody::Message(told) | EventBody::LateCallback(told) => &told.message.body,
         other => other.name(),
+    }
+}
+
+/// A call of a terminal's about the conversation `n`.
+pub(crate) fn audited(n: u32, at: Timestamp, method: &str, result: &str) -> AuditRow {
+    AuditRow {
+        at,
+        via: AuditWay::Control,
+        method: method.into(),
+        conversation_id: Some(task(n)),
+        request_id: Some(request_id("call-9")),
+        result: result.into(),
+        peer: Some(AuditPeer { pid: Some(4242), uid: 1000, executable: Some("/usr/bin/akkctl".into()) }),
     }
 }

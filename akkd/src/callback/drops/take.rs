@@ -4,6 +4,7 @@ use super::folder::{Content, Folder};
 use crate::callback::Intake;
 use akk_core::decide::Input;
 use akk_proto::ConversationId;
+use akk_proto::audit::{AuditRow, AuditWay, OK};
 use akk_proto::drops::Drop;
 use akk_proto::error::{ErrorKind, Failure};
 use std::collections::HashMap;
@@ -95,13 +96,33 @@ impl Intake {
     }
 
     async fn take(&self, id: &ConversationId, drop: Drop) -> Fate {
-        if drop.conversation_id() != id {
-            return Fate::Refused(format!("it is for {}", drop.conversation_id()));
-        }
+        let (method, request_id) = match &drop {
+            Drop::Report(report) => ("callback.report", report.attempt_id.clone()),
+            Drop::ConfirmAnswer(_) => ("callback.confirm_answer", None),
+        };
+        let at = self.conversations.clock().wall();
         let taken = match drop {
+            other if other.conversation_id() != id => Err(Failure::new(
+                ErrorKind::InvalidRoute,
+                format!("it is for {}", other.conversation_id()),
+                "Leave a report in the folder of its own conversation.",
+            )),
             Drop::Report(report) => self.record(report).await.map(|_| ()),
             Drop::ConfirmAnswer(confirm) => self.confirm(confirm).await.map(|_| ()),
         };
+        // What waits is tried again, and noted when it is known what becomes of it. Until then its file is there.
+        if !taken.as_ref().is_err_and(is_passing) {
+            let row = AuditRow {
+                at,
+                via: AuditWay::Spool,
+                method: method.to_owned(),
+                conversation_id: Some(id.clone()),
+                request_id,
+                result: taken.as_ref().map_or_else(|error| error.kind.word(), |()| OK.to_owned()),
+                peer: None,
+            };
+            self.store.audit_whole(row).await;
+        }
         match taken {
             Ok(()) => Fate::Taken,
             // Recorded as late.

@@ -3,12 +3,17 @@
 use super::super::linux::{boot, entry_of, io_error, pid_namespace, present};
 use super::{Flock, LockedFile, OpenFile, Program, Surroundings};
 use crate::platform::ProcessIdentity;
+use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerPidfd;
 use procfs::ProcError;
 use procfs::process::{Process, all_processes};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirEntryExt, PermissionsExt};
@@ -71,6 +76,25 @@ fn read(process: &Process, name: &str, limit: u64) -> Result<Vec<u8>, ProcError>
     let file = process.open_relative(name)?;
     file.take(limit).read_to_end(&mut bytes).map_err(|error| ProcError::Io(error, None))?;
     Ok(bytes)
+}
+
+/// See [`super::executable_of_peer`].
+pub(super) fn executable_of_peer(connection: &impl AsFd, pid: u32) -> Option<PathBuf> {
+    let peer = match getsockopt(connection, PeerPidfd) {
+        Ok(peer) => Some(peer),
+        // Before 6.5.
+        Err(Errno::ENOPROTOOPT) => None,
+        Err(_) => return None,
+    };
+    let (path, _) = without_mark(std::fs::read_link(format!("/proc/{pid}/exe")).ok()?);
+    // Looked at afterwards: while the process lived, its id was nobody else's.
+    peer.is_none_or(|peer| is_alive(&peer)).then_some(path)
+}
+
+/// Whether the process of a pidfd has not ended: once it has, the descriptor can be read.
+fn is_alive(process: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
 }
 
 /// `path` without the mark that the kernel puts behind the path of a deleted file, and whether it was there.

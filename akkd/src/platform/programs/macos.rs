@@ -8,7 +8,8 @@ use crate::platform::ProcessIdentity;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -44,6 +45,16 @@ pub(super) fn programs() -> io::Result<Vec<Program>> {
         });
     }
     Ok(programs)
+}
+
+/// See [`super::executable_of_peer`].
+pub(super) fn executable_of_peer(_connection: &impl AsFd, pid: u32) -> Option<PathBuf> {
+    let pid = Pid::from_u32(pid);
+    let mut system = System::new().ok()?;
+    let kind = ProcessRefreshKind::nothing().with_exe(UpdateKind::Always);
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, kind);
+    let path = system.process(pid)?.exe()?;
+    (!path.as_os_str().is_empty()).then(|| path.to_owned())
 }
 
 /// See [`super::surroundings`].

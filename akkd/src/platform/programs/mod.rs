@@ -22,6 +22,7 @@ use macos as system;
 use super::ProcessIdentity;
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// A living process of this user, and what it runs.
@@ -89,6 +90,13 @@ pub struct LockedFile {
 /// The system refuses to list processes.
 pub fn programs() -> io::Result<Vec<Program>> {
     system::programs()
+}
+
+/// The executable of the process `pid` that opened `connection`; for a file that was deleted meanwhile, where it was.
+/// None where it cannot be read, and where that process has ended: its id may be another's by now (Linux 6.5 and later
+/// tell; elsewhere it is the process that has the id now).
+pub fn executable_of_peer(connection: &impl AsFd, pid: u32) -> Option<PathBuf> {
+    system::executable_of_peer(connection, pid)
 }
 
 /// Where these processes work, and what these variables are in their environments. Those that have ended are left out.

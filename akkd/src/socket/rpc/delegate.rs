@@ -3,6 +3,7 @@
 use super::{Control, call};
 use crate::config::{AgentSpec, Config};
 use crate::conversation::{Making, workspace};
+use crate::socket::audit::concerns;
 use akk_core::decide::Beginning;
 use akk_proto::TurnId;
 use akk_proto::api::{DelegateAnswer, DelegateParams};
@@ -44,6 +45,7 @@ impl Control {
                 self.conversations.begin(created, Beginning::Request(request), call).await?,
             )
         };
+        concerns(&id);
         let turn_id = answer.said.turn_id.unwrap_or_else(|| TurnId::nth(1));
         super::wait::until_prompted(&mut events, &id, &turn_id, START_WAIT).await;
         let state = self.conversations.state(&id).await?;

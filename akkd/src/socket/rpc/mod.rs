@@ -17,6 +17,7 @@ use crate::conversation::{Conversations, Request, view};
 use crate::delivery::Deliveries;
 use crate::doctor::Doctor;
 use crate::sessions::Sessions;
+use crate::socket::audit::concerns;
 use crate::socket::peer::Peer;
 use crate::store::{Store, StoreError};
 use crate::takeover::Takeovers;
@@ -29,6 +30,7 @@ use akk_proto::api::{
     PermitAnswer, PermitParams, ReportAnswer, ReportParams, ResultAnswer, ResultParams, SearchAnswer, SearchParams,
     SendAnswer, SendParams, StopParams, SubscribeParams, WaitAnswer, WaitParams,
 };
+use akk_proto::audit::{AuditAnswer, AuditParams};
 use akk_proto::conversation::ConversationView;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::Paths;
@@ -92,7 +94,9 @@ impl Control {
     async fn resolve(&self, text: &str) -> Result<ConversationId, Failure> {
         let text = text.trim();
         let found = if text.is_empty() { self.store.only_open().await } else { self.store.resolve(text).await };
-        Ok(found?)
+        let id = found?;
+        concerns(&id);
+        Ok(id)
     }
 
     async fn view(&self, state: &Conversation) -> Result<ConversationView, Failure> {
@@ -144,6 +148,10 @@ impl ControlServer for Control {
         let asked = if params.agents { StopAsked::EndAgents } else { StopAsked::LeaveAgents };
         self.stop.send_replace(asked);
         Ok(Empty {})
+    }
+
+    async fn daemon_audit(&self, params: AuditParams) -> RpcResult<AuditAnswer> {
+        wire(self.audit(params).await)
     }
 
     async fn delegate(&self, params: DelegateParams) -> RpcResult<DelegateAnswer> {
@@ -285,6 +293,7 @@ mod tests {
     use super::*;
     use crate::config::Surroundings;
     use crate::conversation::testing::{House, created};
+    use crate::socket::audit;
     use crate::takeover::Outside;
     use akk_core::ExecutorReport;
     use akk_proto::event::{SessionEnsured, SessionReached};
@@ -322,6 +331,42 @@ mod tests {
             agents: Arc::new(|| 0),
             stop: watch::channel(StopAsked::No).0,
         }
+    }
+
+    /// A new method has to stand here: nobody forgets to say whether it changes something.
+    const LOOK: &[&str] = &[
+        "callback.await_answer",
+        "conversation.get",
+        "conversation.list",
+        "conversation.result",
+        "conversation.search",
+        "conversation.trace",
+        "conversation.transcript",
+        "conversation.wait",
+        "daemon.audit",
+        "daemon.doctor",
+        "daemon.info",
+        "delivery.list",
+        "delivery.probed",
+        "delivery.subscribe",
+        "delivery.unsubscribe",
+        "events.subscribe",
+        "events.unsubscribe",
+        "sessions.discover",
+        "sessions.unwatch",
+        "sessions.watch",
+    ];
+
+    #[tokio::test]
+    async fn of_every_method_it_is_known_whether_the_audit_notes_it() {
+        let house = House::new();
+        let folders = crate::callback::DropFolders::new(house.dir.path(), house.dir.path().join("tmp"));
+        let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders);
+        let callback = Callback { intake, heard: Arc::new(|_| ()) }.into_rpc();
+        let control = control(&house).into_rpc();
+        let methods = control.method_names().chain(callback.method_names());
+        let looks: std::collections::BTreeSet<_> = methods.filter(|m| !audit::is_noted(m)).collect();
+        assert_eq!(looks, LOOK.iter().copied().collect());
     }
 
     fn delegation(house: &House) -> DelegateParams {

@@ -6,6 +6,7 @@ use akk_proto::api::{
     ConversationParams, GetAnswer, HistoryAnswer, HistoryParams, ListAnswer, ListParams, ResultAnswer, ResultParams,
     SearchAnswer, SearchParams,
 };
+use akk_proto::audit::{AuditAnswer, AuditParams};
 use akk_proto::conversation::TurnResult;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{EventBody, Origin};
@@ -37,6 +38,20 @@ const PAGE_BYTES: usize = 8 << 20;
 const STATUS_BYTES: usize = 1 << 20;
 
 impl Control {
+    pub(super) async fn audit(&self, params: AuditParams) -> Result<AuditAnswer, Failure> {
+        let id = match params.conversation_id {
+            None => None,
+            // The audit outlives its conversations.
+            Some(text) => match ConversationId::parse(text.trim()) {
+                Ok(id) => Some(id),
+                Err(_) => Some(self.resolve(&text).await?),
+            },
+        };
+        let limit = limit(params.limit, 100)?;
+        let (rows, more) = self.store.audit(params.since, id, limit).await?;
+        Ok(AuditAnswer { rows, more })
+    }
+
     pub(super) async fn page(&self, params: ListParams) -> Result<ListAnswer, Failure> {
         let config = self.config.current();
         // An agent that is not configured any more may still have conversations.
