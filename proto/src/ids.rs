@@ -198,6 +198,7 @@ fn is_conversation_id(s: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_new_conversation_id_has_its_time_and_reads_back() {
@@ -231,5 +232,73 @@ mod tests {
         let m = MessageId::message(uuid::Uuid::nil());
         let d = DeliveryId::of(&c, &m);
         assert_eq!(DeliveryId::parse(d.as_str()).unwrap(), d);
+    }
+
+    /// Ids of every form, with something else in one place; and what is none.
+    fn any_id() -> impl Strategy<Value = String> {
+        let good = prop_oneof![
+            (0..4_000_000_000_000_i64, any::<u32>()).prop_map(|(at, random)| ConversationId::new(
+                Timestamp(at),
+                random
+            )
+            .to_string()),
+            any::<u32>().prop_map(|n| TurnId::nth(n % 1_000_000_000).to_string()),
+            any::<u128>().prop_map(|n| MessageId::message(uuid::Uuid::from_u128(n)).to_string()),
+            any::<u128>().prop_map(|n| LaunchId::new(uuid::Uuid::from_u128(n)).to_string()),
+            "[A-Za-z0-9._:-]{1,128}",
+        ];
+        let odd = prop_oneof![
+            prop::sample::select(vec!['/', '.', '\0', '\n', '%', '\u{1b}', 'É', '0', 'A', '-']),
+            any::<char>(),
+        ];
+        let changed = (good.clone(), any::<prop::sample::Index>(), odd, any::<bool>()).prop_map(|(id, at, c, more)| {
+            let mut id: Vec<char> = id.chars().collect();
+            let at = at.index(id.len());
+            if more {
+                id.insert(at, c)
+            } else {
+                id[at] = c
+            }
+            id.into_iter().collect()
+        });
+        prop_oneof![good, changed, any::<String>(), Just("../../etc/passwd".to_owned())]
+    }
+
+    /// What akkd makes a name of a file of, or shows: one plain word.
+    fn is_plain(id: &str) -> bool {
+        !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_:.".contains(&b))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_as_an_id_is_one_plain_word_that_reads_back(id in any_id()) {
+            macro_rules! check {
+                ($($kind:ident),*) => {$(
+                    if let Ok(parsed) = $kind::parse(id.as_str()) {
+                        prop_assert!(is_plain(&id), "{:?}", id);
+                        prop_assert_eq!(parsed.as_str(), &id);
+                        let json = serde_json::to_string(&parsed).unwrap();
+                        prop_assert_eq!(&serde_json::from_str::<$kind>(&json).unwrap(), &parsed);
+                    } else {
+                        prop_assert!(serde_json::from_value::<$kind>(id.clone().into()).is_err());
+                    }
+                )*};
+            }
+            check!(ConversationId, TurnId, MessageId, LaunchId, RequestId);
+            // These become names of folders.
+            prop_assert!(ConversationId::parse(id.as_str()).is_err() || !id.contains(['.', ':']));
+            prop_assert!(LaunchId::parse(id.as_str()).is_err() || !id.contains(['.', ':']));
+            if let (Ok(c), m) = (ConversationId::parse(id.as_str()), MessageId::message(uuid::Uuid::nil())) {
+                let delivery = DeliveryId::of(&c, &m);
+                prop_assert_eq!(&DeliveryId::parse(delivery.as_str()).unwrap(), &delivery);
+            }
+        }
+
+        #[test]
+        fn every_id_that_is_made_is_one(at in -62_000_000_000_000_i64..253_000_000_000_000, random in any::<u32>(), n in 0..999_999_999_u32) {
+            prop_assert!(at < 0 || ConversationId::parse(ConversationId::new(Timestamp(at), random).as_str()).is_ok());
+            let turn = TurnId::nth(n);
+            prop_assert_eq!(TurnId::parse(turn.as_str()).unwrap().ordinal(), n.max(1));
+        }
     }
 }

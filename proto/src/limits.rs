@@ -20,6 +20,8 @@ pub const MAX_PERMISSION_REQUESTS: usize = 16;
 pub const MAX_QUEUED_MESSAGES: usize = 100;
 /// Undelivered rows of one conversation before the agent is told to stop (`progress` does not count).
 pub const MAX_UNDELIVERED: u64 = 1000;
+/// Longest time that can be given in minutes: ten years. Beyond it sums of times would come near their bounds.
+pub const MAX_MINUTES: u32 = 10 * 366 * 24 * 60;
 /// Longest label, in characters.
 pub const MAX_LABEL_CHARS: usize = 200;
 /// Longest model, session name, session key of an orchestrator, or proxy address, in characters.

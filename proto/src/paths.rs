@@ -105,6 +105,7 @@ fn short(run: PathBuf, uid: u32) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn env() -> Environment {
         Environment {
@@ -142,5 +143,33 @@ mod tests {
         let p = Paths::resolve(&Environment { akk_socket: Some("/s/x.sock".into()), ..env() });
         assert_eq!(p.control_socket, Path::new("/s/x.sock"));
         assert_eq!(p.callback_socket, Path::new("/s/callback.sock"));
+    }
+
+    fn any_path() -> impl Strategy<Value = PathBuf> {
+        prop_oneof!["(/[a-z. é]{0,12}){0,4}", "(/[a-z]{20,40}){2,6}", any::<String>()].prop_map(PathBuf::from)
+    }
+
+    proptest! {
+        /// Whatever the environment says: the sockets lie beside each other, can be bound, and nothing of akkd's own lies
+        /// anywhere but in its state folder.
+        #[test]
+        fn any_environment_gives_sockets_that_can_be_bound(
+            akk_home in prop::option::of(any_path()), akk_socket in prop::option::of(any_path()),
+            runtime_dir in prop::option::of(any_path()), platform_state in any_path(), uid in any::<u32>(),
+        ) {
+            let moved = akk_socket.as_deref().and_then(Path::parent).is_some();
+            let env = Environment { akk_home, akk_socket, runtime_dir, platform_state, uid, ..env() };
+            let p = Paths::resolve(&env);
+            prop_assert_eq!(p.callback_socket.parent(), Some(p.run.as_path()));
+            if !moved && env.akk_socket.is_none() {
+                prop_assert!(p.control_socket.as_os_str().len() <= MAX_SOCKET_PATH);
+                prop_assert!(p.callback_socket.as_os_str().len() <= MAX_SOCKET_PATH);
+                prop_assert_eq!(p.control_socket.parent(), Some(p.run.as_path()));
+            }
+            for own in [p.database(), p.lock(), p.logs(), p.launches(), p.openclaw()] {
+                prop_assert_eq!(own.parent(), Some(p.state.as_path()));
+            }
+            prop_assert_eq!(Paths::resolve(&env), p);
+        }
     }
 }

@@ -18,8 +18,10 @@ impl Timestamp {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The nearest moment that has a name: years go from -9999 to 9999. A far deadline must not become a past one.
     fn to_jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(nearest)
     }
 }
 
@@ -65,5 +67,14 @@ mod tests {
         assert_eq!(json, "\"2026-06-20T14:05:25.758Z\"");
         assert_eq!(serde_json::from_str::<Timestamp>(&json).unwrap(), t);
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_time_beyond_all_calendars_is_the_nearest_that_has_a_name() {
+        let read = |t: Timestamp| serde_json::from_str::<Timestamp>(&serde_json::to_string(&t).unwrap()).unwrap();
+        let (first, last) = (read(Timestamp(i64::MIN)), read(Timestamp(i64::MAX)));
+        assert!(first < Timestamp(-377_000_000_000_000) && last > Timestamp(253_000_000_000_000), "{first} {last}");
+        let year_10141 = Timestamp(1_781_964_325_758).plus_millis(i64::from(u32::MAX) * 60_000);
+        assert_eq!(read(year_10141), last);
     }
 }

@@ -9,6 +9,7 @@ use akk_proto::drops::{self, Drop, Place};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::{EventBody, Origin};
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
+use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,19 +32,34 @@ impl Desk {
         let folders = DropFolders::new(&house.dir.path().join("state"), house.dir.path().join("tmp"));
         let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders.clone());
         let id = house.begin(created(1)).await;
+        let desk = Self { house, intake, folders, id };
+        desk.launches(TICKET).await;
+        desk
+    }
+
+    /// An agent of the conversation is started with this ticket.
+    async fn launches(&self, ticket: &str) {
         let launch = LaunchRow {
             launch_id: LaunchId::new(Uuid::now_v7()),
-            conversation_id: id.clone(),
+            conversation_id: self.id.clone(),
             facts: serde_json::Value::Null,
             state: LaunchState::Live,
             identity: None,
-            ticket_hash: hex::encode(Sha256::digest(TICKET)),
+            ticket_hash: hex::encode(Sha256::digest(ticket)),
             created_at: Timestamp(0),
             offset: 0,
             reader: serde_json::Value::Null,
         };
-        house.store.launch_begin(launch).await.unwrap();
-        Self { house, intake, folders, id }
+        self.house.store.launch_begin(launch).await.unwrap();
+    }
+
+    fn report_with(&self, ticket: &str, body: &str) -> ReportParams {
+        let message = serde_json::json!({"type": "progress", "body": body}).to_string();
+        ReportParams { ticket: ticket.into(), ..self.report(&message) }
+    }
+
+    async fn refused_drops(&self) -> usize {
+        self.bodies().await.iter().filter(|b| matches!(b, EventBody::DropRefused { .. })).count()
     }
 
     fn folder(&self) -> PathBuf {
@@ -286,4 +302,91 @@ async fn a_wait_ends_with_its_time_and_with_the_turn() {
     assert_eq!(desk.intake.await_answer(stranger).await.unwrap_err().kind, ErrorKind::TicketRefused);
     let stranger = ConfirmParams { ticket: "another".into(), ..desk.confirming(&question, &question) };
     assert_eq!(desk.intake.confirm_answer(stranger).await.unwrap_err().kind, ErrorKind::TicketRefused);
+}
+
+#[tokio::test]
+async fn a_ticket_of_an_earlier_process_counts_until_the_session_is_replaced_and_then_on_no_way() {
+    let desk = Desk::new().await;
+    desk.launches("the next ticket").await;
+    desk.intake.report(desk.report_with(TICKET, "an old process that still lives")).await.unwrap();
+    desk.leave(&Drop::Report(desk.report_with(TICKET, "and left something")));
+    desk.intake.take_drops(&desk.id).await;
+    assert_eq!(desk.reported().await, ["an old process that still lives", "and left something"]);
+
+    desk.house.ends(&desk.id, akk_core::How::Failed { reason: "gone".into() }).await;
+    let recover = Input::Recover { session: "akk-codex-another".into() };
+    desk.house.conversations.ask(&desk.id, recover, None).await.unwrap();
+    desk.launches("the newest ticket").await;
+    for ticket in [TICKET, "the next ticket", "no ticket of anybody", ""] {
+        let refused = desk.intake.report(desk.report_with(ticket, "me?")).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::TicketRefused, "{ticket}: {refused:?}");
+        desk.leave(&Drop::Report(desk.report_with(ticket, "me?")));
+    }
+    desk.leave(&Drop::Report(desk.report_with("the newest ticket", "the agent that works now")));
+    desk.intake.take_drops(&desk.id).await;
+    assert_eq!(desk.reported().await[2..], ["the agent that works now"]);
+    assert_eq!(desk.refused_drops().await, 4);
+}
+
+/// Names and contents of files that an agent, or what it runs, could put into its drop folder.
+fn any_files() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
+    let name = prop_oneof![
+        "[ -.0-~]{1,20}\\.json",
+        "[a-z]{240,250}\\.json",
+        "[\u{1}-\u{1f}é\u{202e}]{1,8}\\.json",
+        Just("..json".to_owned()),
+        Just("x.json.refused".to_owned()),
+        Just("x.json".to_owned()),
+    ];
+    let content = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..200),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| {
+            let mut drop =
+                br#"{"drop":"report","conversation_id":"task-19700101T000000-00000001","ticket":"t","message":"m"}"#
+                    .to_vec();
+            let at = at.index(drop.len());
+            drop[at] = byte;
+            drop
+        }),
+        Just(br#"{"drop":"confirm_answer"}"#.to_vec()),
+    ];
+    prop::collection::vec((name, content), 0..6)
+}
+
+proptest! {
+    // Each makes a database.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(16), ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_lies_in_a_drop_folder_goes_out_of_the_way_once_and_what_is_good_is_taken(
+        files in any_files(), occupied in any::<bool>()
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let desk = Desk::new().await;
+            let folder = desk.folder();
+            for (name, content) in &files {
+                std::fs::write(folder.join(name), content).unwrap();
+            }
+            if occupied {
+                std::fs::create_dir_all(folder.join("x.json.refused/full")).ok();
+            }
+            desk.leave_report("progress", "good");
+            // Behind all the others.
+            let last = serde_json::to_vec(&Drop::Report(desk.report_with(TICKET, "last"))).unwrap();
+            std::fs::write(folder.join("~~~~~~~~~~~~~~~~~~~~~~~~.json"), last).unwrap();
+            desk.intake.take_drops(&desk.id).await;
+            let mut reported = desk.reported().await;
+            reported.sort_unstable();
+            prop_assert_eq!(reported, ["good", "last"]);
+            let told = desk.refused_drops().await;
+            prop_assert!(told <= files.len());
+            desk.intake.take_drops(&desk.id).await;
+            prop_assert_eq!(desk.refused_drops().await, told, "each is told once");
+            let left = std::fs::read_dir(&folder).unwrap().flatten().filter_map(|e| e.file_name().into_string().ok());
+            let waiting: Vec<_> = left.filter(|n| n.ends_with(".json") && !n.starts_with('.')).collect();
+            prop_assert!(waiting.is_empty(), "{:?}", waiting);
+            Ok(())
+        })?;
+    }
 }

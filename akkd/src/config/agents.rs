@@ -133,7 +133,11 @@ fn configured(
         }
     };
     let acpx_agent = match (table.acpx_agent, transport) {
-        (Some(agent), Transport::Acpx) if agent.get_ref().is_empty() || agent.get_ref().starts_with('-') => {
+        (Some(agent), Transport::Acpx)
+            if agent.get_ref().is_empty()
+                || agent.get_ref().starts_with('-')
+                || agent.get_ref().contains(char::is_control) =>
+        {
             let message = format!("`{}` cannot be an agent of acpx", agent.get_ref());
             return Err(source.wrong(agent.span(), message, "Give the name that acpx knows it by, such as `codex`."));
         }
@@ -164,8 +168,16 @@ fn configured(
     for pattern in &table.env_allow {
         checked_variable(source, pattern, pattern.get_ref().trim_end_matches('*'))?;
     }
-    for variable in table.env.keys() {
+    for (variable, value) in &table.env {
         checked_variable(source, variable, variable.get_ref())?;
+        if value.contains('\0') {
+            let message = format!("the value of `{}` has a NUL in it", variable.get_ref());
+            return Err(source.wrong(
+                variable.span(),
+                message,
+                "No program can be given such a variable; leave it out.",
+            ));
+        }
     }
     for (what, text) in [("model", &table.model), ("proxy", &table.proxy)] {
         if let Some(text) = text

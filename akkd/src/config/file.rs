@@ -4,19 +4,18 @@ use super::OpenClaw;
 use super::error::{ConfigError, Source};
 use super::spelling;
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy};
+use akk_proto::limits::MAX_MINUTES;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 
 /// Longest configuration file, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Longest time that can be set in minutes: ten years. Beyond it sums of times would come near their bounds.
-const MAX_MINUTES: u32 = 10 * 366 * 24 * 60;
 
 /// The file as its author wrote it, checked.
 #[derive(Debug)]
@@ -145,7 +144,9 @@ struct CodexHome {
 /// The text at `path`; nothing when there is no file.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-    let mut file = match File::open(path) {
+    // Not to wait for the other end of a FIFO: it is refused below.
+    let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(no_wait).open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
         Err(e) => return Err(unreadable(e)),
@@ -156,7 +157,7 @@ pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
         return Err(ConfigError::NotTrusted { path: path.to_owned(), problem, hint });
     }
     let mut text = String::new();
-    file.read_to_string(&mut text).map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;
     Ok(text)
 }
 
@@ -205,9 +206,10 @@ pub(super) fn parse(source: &Source<'_>) -> Result<ConfigFile, ConfigError> {
         codex_homes.push(check.absolute(home.path)?);
     }
     if let Some(path) = &root.path
-        && path.get_ref().trim().is_empty()
+        && (path.get_ref().trim().is_empty() || path.get_ref().contains('\0'))
     {
-        return Err(source.wrong(path.span(), "path is empty", "Name directories, separated by colons."));
+        let message = "path is empty, or has a NUL in it";
+        return Err(source.wrong(path.span(), message, "Name directories, separated by colons."));
     }
     Ok(ConfigFile {
         default_agent: root.default_agent,
@@ -315,6 +317,9 @@ impl Check<'_> {
     }
 
     fn absolute(self, path: Spanned<PathBuf>) -> Result<PathBuf, ConfigError> {
+        if path.get_ref().as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(self.source.wrong(path.span(), "the path has a NUL in it", "Begin it with `/` or `~/`."));
+        }
         if path.get_ref().is_absolute() || path.get_ref().starts_with("~") {
             return Ok(path.into_inner());
         }

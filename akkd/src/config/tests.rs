@@ -1,5 +1,6 @@
 use super::*;
 use akk_proto::error::{ErrorKind, Failure};
+use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt as _;
 
 fn around(env: &[(&str, &str)]) -> Surroundings {
@@ -310,4 +311,160 @@ fn an_agent_over_acpx_gets_the_variables_of_its_family() {
     assert_eq!(c.agent("codex-acpx").unwrap().family(), Some("codex"));
     assert_eq!(c.agent("mine").unwrap().family(), Some("claude"));
     assert_eq!(c.agent("demo").unwrap().family(), None);
+}
+
+#[test]
+fn what_is_no_plain_file_is_refused_and_nobody_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("config.toml");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    for path in [fifo.as_path(), dir.path(), Path::new("/dev/null")] {
+        let refused = Config::load(path, &around(&[]));
+        assert!(matches!(refused, Err(ConfigError::NotTrusted { .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn what_no_program_can_be_given_is_refused_with_its_place() {
+    for text in [
+        "[agents.codex.env]\nA = \"x\\u0000y\"",
+        "path = \"/bin\\u0000\"",
+        "codex_homes = [{ path = \"/a\\u0000b\" }]",
+        "[agents.codex-acpx]\nacpx_agent = \"co\\u0000dex\"",
+        "[agents.codex]\ncommand = [\"a\\u0000b\"]",
+        "[agents.codex]\nmodel = \"a\\u0000b\"",
+    ] {
+        let said = wrong(text);
+        assert!(!said.ends_with("| ") && !said.contains('\0'), "{text}: {said:?}");
+    }
+}
+
+/// Configurations of every key with every kind of value, some with one character changed.
+fn any_toml() -> impl Strategy<Value = String> {
+    let table = prop::sample::select(vec![
+        "",
+        "[limits]",
+        "[timeouts]",
+        "[agents.codex]",
+        "[agents.mine]",
+        "[agents.mine.env]",
+        "[agents.\"a b\"]",
+        "[agents.codex-acpx]",
+        "[delivery]",
+        "[log]",
+        "[openclaw]",
+        "[codex]",
+        "[[codex_homes]]",
+        "[nonsense]",
+    ]);
+    let key = prop::sample::select(vec![
+        "default_agent",
+        "soft",
+        "hard",
+        "agent_minutes",
+        "idle_minutes",
+        "cancel_grace_seconds",
+        "permission_minutes",
+        "stop_on_timeout",
+        "recovery_policy",
+        "delete_after_days",
+        "path",
+        "command",
+        "aliases",
+        "actor",
+        "transport",
+        "acpx_agent",
+        "env",
+        "env_allow",
+        "proxy",
+        "model",
+        "permissions",
+        "warm_minutes",
+        "timeout_seconds",
+        "level",
+        "retention_days",
+        "url",
+        "token",
+        "token_file",
+        "LD_PRELOAD",
+        "AKK_TICKET",
+        "\"\"",
+        "\"\\u0000\"",
+    ]);
+    let value = prop::sample::select(vec![
+        "0",
+        "1",
+        "-1",
+        "60",
+        "4294967295",
+        "4294967296",
+        "99999999999999999999",
+        "1.5",
+        "nan",
+        "true",
+        "\"\"",
+        "\"codex\"",
+        "\"mine\"",
+        "\"acp\"",
+        "\"acpx\"",
+        "\"ask\"",
+        "\"auto\"",
+        "\"a\\u0000b\"",
+        "\"\\u001b[2J\"",
+        "\"/bin\"",
+        "\"~/x\"",
+        "\"http://u:p@h\"",
+        "\"http://127.0.0.1:1\"",
+        "\"-x\"",
+        "[]",
+        "[\"\"]",
+        "[\"x\", \"y\"]",
+        "[\"x\\u0000\"]",
+        "[1]",
+        "{}",
+        "{ A = \"1\" }",
+        "{ A = \"\\u0000\" }",
+        "1979-05-27",
+        "\"é\"",
+    ]);
+    let line = prop_oneof![
+        1 => table.prop_map(str::to_owned),
+        4 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+    ];
+    let text = prop::collection::vec(line, 0..8).prop_map(|lines| lines.join("\n"));
+    let changed = (text.clone(), any::<prop::sample::Index>(), any::<char>()).prop_map(|(text, at, c)| {
+        let mut chars: Vec<char> = text.chars().chain(['\n']).collect();
+        let at = at.index(chars.len());
+        chars[at] = c;
+        chars.into_iter().collect()
+    });
+    prop_oneof![4 => text, 2 => changed, 1 => any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_configuration_that_can_be_used_or_is_refused_with_its_place(text in any_toml()) {
+        match Config::parse(Path::new("/c/config.toml"), &text, &around(&[("HOME", "/h")])) {
+            Ok(c) => {
+                prop_assert!(1 <= c.soft_limit && c.soft_limit <= c.hard_limit);
+                let ten_years = 1..=akk_proto::limits::MAX_MINUTES;
+                prop_assert!(ten_years.contains(&c.agent_timeout_minutes) && ten_years.contains(&c.idle_timeout_minutes));
+                prop_assert!(c.agent(&c.default_agent).is_ok());
+                for (kind, agent) in &c.agents {
+                    prop_assert!(!kind.is_empty() && !agent.command.is_empty());
+                    let words = agent.command.iter().chain(agent.env.keys()).chain(agent.env.values());
+                    let words = words.chain(&agent.model).chain(&agent.proxy).chain(&agent.acpx_agent);
+                    for word in words {
+                        prop_assert!(!word.contains('\0'), "{}: {:?}", kind, word);
+                    }
+                }
+            }
+            Err(ConfigError::Wrong { line, column, message, hint, .. }) => {
+                prop_assert!((1..=text.matches('\n').count() + 1).contains(&line));
+                prop_assert!((1..=text.chars().count() + 1).contains(&column));
+                prop_assert!(!message.is_empty() && !message.contains('\n') && !hint.is_empty(), "{:?} {:?}", message, hint);
+            }
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Transport};
 use akk_proto::delivery::{Recipient, SinkKind};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::Created;
-use akk_proto::limits::{MAX_LABEL_CHARS, MAX_NAME_CHARS};
+use akk_proto::limits::{MAX_LABEL_CHARS, MAX_MINUTES, MAX_NAME_CHARS};
 use akk_proto::message::Actor;
 use akk_proto::{ConversationId, Timestamp};
 use std::path::{Path, PathBuf};
@@ -220,7 +220,10 @@ pub fn check_name(what: &str, name: &str) -> Result<(), Failure> {
 
 fn minutes(asked: Option<u32>, default: u32, what: &str) -> Result<u32, Failure> {
     match asked {
-        Some(0) => Err(invalid(format!("{what} of 0 minutes is not possible"), "Choose 1 or more.")),
+        Some(n) if !(1..=MAX_MINUTES).contains(&n) => Err(invalid(
+            format!("{what} of {n} minutes is not possible"),
+            format!("Choose 1 to {MAX_MINUTES}: ten years at most."),
+        )),
         other => Ok(other.unwrap_or(default)),
     }
 }

@@ -146,4 +146,35 @@ mod tests {
         }
         assert!(idle_since.elapsed() >= Duration::from_hours(60), "{:?}", idle_since.elapsed());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wall_clock_that_is_set_back_keeps_nothing_open_for_ever() {
+        let mut house = House::new();
+        let queue = house.idle_queue.take().unwrap();
+        tokio::spawn(queue.run(house.conversations.clone(), house.timers.clone(), CancellationToken::new()));
+        let mut c = created(1);
+        c.idle_timeout_minutes = 60;
+        let id = house.begin(c).await;
+        house.says(&id, r#"{"type":"done","body":"x"}"#).await;
+        let mut events = house.store.subscribe_events();
+        house.ends(&id, normal()).await;
+        // Ten minutes back, after its deadline was set: when its time has passed it is not due by the wall clock yet.
+        house.clock.set_wall(house.clock.wall().plus_millis(-600_000));
+        let clock = house.clock.clone();
+        let passing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_mins(1)).await;
+                clock.set_wall(clock.wall().plus_millis(60_000));
+            }
+        });
+        let idle_since = Instant::now();
+        loop {
+            if let akk_proto::event::EventBody::ConversationClosed { reason, .. } = &events.recv().await.unwrap().body {
+                assert_eq!(reason, "idle timeout after 60 minutes");
+                break;
+            }
+        }
+        passing.abort();
+        assert!(idle_since.elapsed() >= Duration::from_mins(60), "{:?}", idle_since.elapsed());
+    }
 }

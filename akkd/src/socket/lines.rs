@@ -125,6 +125,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use tokio::io::AsyncWriteExt as _;
 
     fn lines(max: usize, patience: Duration) -> (Lines, UnixStream) {
@@ -187,5 +188,45 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_hours(24), lines.next()).await.is_err());
         peer.write_all(b"half").await.unwrap();
         assert_eq!(lines.next().await.unwrap(), Some(Line::Unfinished));
+    }
+
+    /// What must come of these bytes, said in the simplest way.
+    fn expected(bytes: &[u8], max: usize) -> Vec<Line> {
+        let mut lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
+        if lines.last().is_some_and(|last| last.is_empty()) {
+            lines.pop();
+        }
+        let line = |l: &[u8]| if l.len() > max { Line::TooLong } else { Line::Text(Bytes::copy_from_slice(l)) };
+        lines.into_iter().map(line).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_gives_the_same_lines_wherever_it_is_cut(
+            bytes in prop::collection::vec(prop_oneof![3 => any::<u8>(), 1 => Just(b'\n')], 0..300),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+            max in 0_usize..40,
+        ) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|c| c.index(bytes.len() + 1)).chain([0, bytes.len()]).collect();
+            cuts.sort_unstable();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+            let seen = runtime.block_on(async {
+                let (mut lines, mut peer) = lines(max, Duration::from_mins(1));
+                let mut seen = Vec::new();
+                for cut in cuts.windows(2) {
+                    peer.write_all(&bytes[cut[0]..cut[1]]).await.unwrap();
+                    // The clock stands until nothing else happens: each piece is read before the next is written.
+                    while let Ok(line) = tokio::time::timeout(Duration::from_millis(1), lines.next()).await {
+                        seen.extend(line.unwrap());
+                    }
+                }
+                drop(peer);
+                while let Some(line) = lines.next().await.unwrap() {
+                    seen.push(line);
+                }
+                seen
+            });
+            prop_assert_eq!(seen, expected(&bytes, max));
+        }
     }
 }

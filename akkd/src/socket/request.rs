@@ -175,6 +175,7 @@ fn count(text: &str) -> serde_json::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn call(line: &str) -> Call {
         match parse(line.as_bytes(), 4) {
@@ -258,5 +259,76 @@ mod tests {
         refusal(&deep);
         let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":[{deep}{}]}}"#, "]".repeat(1 << 20));
         call(&line);
+    }
+
+    /// Lines of the protocol, whole, changed in one byte, or cut; and lines of nothing.
+    fn any_line() -> impl Strategy<Value = Vec<u8>> {
+        let value = prop::sample::select(vec![
+            "7",
+            "-1",
+            "1e400",
+            "null",
+            "\"x\"",
+            "\"\\ud800\"",
+            "[]",
+            "{}",
+            "[{},1]",
+            "{\"a\":[{\"b\":null}]}",
+            "1.5",
+            "\"2.0\"",
+        ]);
+        let name = prop::sample::select(vec!["jsonrpc", "id", "method", "params", "else", "\\u0069d"]);
+        let members = prop::collection::vec((name, value), 0..6);
+        let single = members.prop_map(|m| {
+            let m: Vec<String> = m.iter().map(|(k, v)| format!("\"{k}\":{v}")).collect();
+            format!("{{{}}}", m.join(","))
+        });
+        let good = Just(r#"{"jsonrpc":"2.0","id":7,"method":"m","params":{"a":"b"}}"#.to_owned());
+        let one = prop_oneof![single, good];
+        let whole =
+            prop_oneof![one.clone(), prop::collection::vec(one, 0..7).prop_map(|all| format!("[{}]", all.join(","))),];
+        let changed = (whole.clone(), any::<prop::sample::Index>(), any::<u8>(), any::<bool>()).prop_map(
+            |(line, at, byte, cut)| {
+                let mut line = line.into_bytes();
+                let at = at.index(line.len());
+                line[at] = byte;
+                line.truncate(if cut { at } else { line.len() });
+                line
+            },
+        );
+        prop_oneof![
+            2 => whole.prop_map(String::into_bytes),
+            3 => changed,
+            1 => prop::collection::vec(any::<u8>(), 0..100),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_line_holds_it_is_a_call_or_is_refused_on_one_line_with_kind_and_hint(line in any_line()) {
+            let requests = match parse(&line, 4) {
+                Message::Single(request) => vec![request],
+                Message::Refused(response) => vec![Request::Refused(response)],
+                Message::Batch(all) => {
+                    prop_assert!((1..=4).contains(&all.len()));
+                    all
+                }
+            };
+            for request in requests {
+                match request {
+                    Request::Call(call) => {
+                        let params = call.params.as_str().unwrap_or_default();
+                        prop_assert!(params.starts_with("[") && params.ends_with("]"), "{}", params);
+                    }
+                    Request::Notification => {}
+                    Request::Refused(response) => {
+                        prop_assert!(!response.as_ref().contains('\n'));
+                        let said: serde_json::Value = serde_json::from_str(response.as_ref()).unwrap();
+                        let data = &said["error"]["data"];
+                        prop_assert!(data["kind"].is_string() && data["hint"].is_string(), "{}", said);
+                    }
+                }
+            }
+        }
     }
 }

@@ -147,10 +147,12 @@ pub(super) fn add_words(tx: &Connection, words: &[(i64, String)]) -> Result<(), 
 }
 
 fn recorded(row: &Row<'_>) -> rusqlite::Result<Result<MessageRecorded, StoreError>> {
-    let round = row.get(10)?;
+    let round: i64 = row.get(10)?;
     Ok(history::record(row)?.and_then(|(event, _)| match event.body {
         EventBody::Message(mut told) | EventBody::LateCallback(mut told) => {
-            told.message.round = round;
+            told.message.round = round
+                .try_into()
+                .map_err(|_| StoreError::corrupt(&event.conversation_id, format_args!("{round} rounds")))?;
             Ok(*told)
         }
         other => Err(StoreError::corrupt(&event.conversation_id, format_args!("{} is no message", other.name()))),

@@ -140,7 +140,7 @@ fn step(run: &mut Run, n: u32, input: &Input) -> Result<Vec<Event>, TestCaseErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Statuses, turns and queue fit together after every step, and the state rebuilt from the history, through what
     /// is stored, is the state.

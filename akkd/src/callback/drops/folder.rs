@@ -41,8 +41,14 @@ impl Folder {
             Err(Errno::NOENT) => return Ok(None),
             other => other?,
         };
-        if rustix::fs::fstat(&folder)?.st_uid != rustix::process::getuid().as_raw() {
+        let stat = rustix::fs::fstat(&folder)?;
+        if stat.st_uid != rustix::process::getuid().as_raw() {
             return Err(io::Error::other("the drop folder belongs to somebody else"));
+        }
+        // Its agent may have taken our rights away: what is taken in could not be removed then, and would be found
+        // again and again.
+        if Mode::from_raw_mode(stat.st_mode) != Mode::RWXU {
+            rustix::fs::fchmod(&folder, Mode::RWXU)?;
         }
         Ok(Some(Self(folder)))
     }
@@ -125,7 +131,13 @@ impl Folder {
     /// # Errors
     /// It cannot be renamed.
     pub(super) fn set_aside(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.0, name, &self.0, format!("{name}{REFUSED}"))?)
+        if rustix::fs::renameat(&self.0, name, &self.0, format!("{name}{REFUSED}")).is_ok() {
+            return Ok(());
+        }
+        // That name is too long, or a folder has it. Whatever its agent chose, the file must go out of the way: it would
+        // be told of again and again, and what was left after it would wait for ever.
+        let other = format!("{}{REFUSED}", uuid::Uuid::now_v7());
+        Ok(rustix::fs::renameat(&self.0, name, &self.0, other)?)
     }
 }
 
@@ -217,6 +229,37 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             assert_eq!(house.why("closed.json"), "it may not be read");
         }
+    }
+
+    #[test]
+    fn what_cannot_have_its_name_with_our_ending_is_set_aside_under_another() {
+        let house = House::new();
+        let long = format!("{}{SUFFIX}", "x".repeat(255 - SUFFIX.len()));
+        std::fs::write(house.path(&long), "junk").unwrap();
+        std::fs::write(house.path("taken.json"), "junk").unwrap();
+        std::fs::create_dir_all(house.path("taken.json.refused").join("full")).unwrap();
+        for name in [long.as_str(), "taken.json"] {
+            house.folder().set_aside(name).unwrap();
+            assert!(!house.path(name).exists(), "{name}");
+        }
+        assert_eq!(house.folder().drops().unwrap().0, Vec::<String>::new());
+        let aside: Vec<_> = std::fs::read_dir(house.0.path().join("it"))
+            .unwrap()
+            .flatten()
+            .filter(|e| e.path().is_file())
+            .map(|e| (e.file_name().into_string().unwrap(), std::fs::read_to_string(e.path()).unwrap()))
+            .collect();
+        assert!(aside.len() == 2 && aside.iter().all(|(n, t)| n.ends_with(REFUSED) && t == "junk"), "{aside:?}");
+    }
+
+    #[test]
+    fn a_folder_whose_rights_its_agent_took_away_is_ours_again() {
+        let house = House::new();
+        std::fs::write(house.path("a.json"), REPORT).unwrap();
+        let folder = house.0.path().join("it");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o577)).unwrap();
+        house.folder().remove("a.json").unwrap();
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o7777, 0o700);
     }
 
     #[test]

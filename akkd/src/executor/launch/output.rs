@@ -211,7 +211,9 @@ pub(in crate::executor) fn bound_stderr(folder: &LaunchFolder) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::stream::{Seen, Source, StreamReader};
     use akk_proto::LaunchId;
+    use proptest::prelude::*;
     use std::io::Write;
 
     struct Fixture {
@@ -352,5 +354,79 @@ mod tests {
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::Unsupported),
         }
         assert!(f.folder.stderr_tail(20).ends_with("last words"));
+    }
+
+    /// What agents and acpx have written, whole, changed in some bytes, cut; and noise between it.
+    fn any_output() -> impl Strategy<Value = Vec<u8>> {
+        let recorded = prop::sample::select(vec![
+            include_bytes!("../../../tests/fixtures/acpx/turn.jsonl").as_slice(),
+            include_bytes!("../../../tests/fixtures/acpx/crash.jsonl"),
+            include_bytes!("../../../tests/fixtures/acpx/permission-allowed.jsonl"),
+            include_bytes!("../../../tests/fixtures/acpx/model-refused.jsonl"),
+            include_bytes!("../../../tests/fixtures/acpx/resume-lost.jsonl"),
+        ]);
+        let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
+        let noise = prop::collection::vec(any::<u8>(), 0..60);
+        (recorded, changes, any::<prop::sample::Index>(), noise).prop_map(|(recorded, changes, cut, noise)| {
+            let mut output = recorded.to_vec();
+            for (at, byte) in changes {
+                let at = at.index(output.len());
+                output[at] = byte;
+            }
+            // Half of them stay whole.
+            output.truncate(cut.index(2 * output.len()).max(1));
+            output.extend(noise);
+            output
+        })
+    }
+
+    fn tell(reader: &mut StreamReader, tail: &mut OutputTail, seen: &mut Vec<Seen>) {
+        loop {
+            match tail.next().unwrap() {
+                Piece::Line => seen.extend(reader.feed(tail.line())),
+                Piece::More => {}
+                Piece::End => return,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_agents_output_says_the_same_wherever_it_is_cut_and_akkd_restarted(
+            output in any_output(),
+            cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..8),
+            acpx in any::<bool>(),
+        ) {
+            let source = if acpx { Source::Acpx } else { Source::Agent };
+            let (mut straight, mut expected) = (StreamReader::new(source), Vec::new());
+            let whole = output.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+            for line in output[..whole].split_inclusive(|b| *b == b'\n') {
+                expected.extend(straight.feed(&line[..line.len() - 1]));
+            }
+
+            let mut f = Fixture::new();
+            let (mut tail, mut reader, mut seen) = (f.tail(0), StreamReader::new(source), Vec::new());
+            let mut cuts: Vec<_> = cuts.iter().map(|(at, restart)| (at.index(output.len() + 1), *restart)).collect();
+            cuts.sort_unstable();
+            let mut from = 0;
+            for (to, restart) in cuts.into_iter().chain([(output.len(), false)]) {
+                f.child.write_all(&output[from..to]).unwrap();
+                from = to;
+                tell(&mut reader, &mut tail, &mut seen);
+                if restart {
+                    tail = f.tail(tail.offset());
+                    reader = serde_json::from_value(serde_json::to_value(&reader).unwrap()).unwrap();
+                }
+            }
+            // After a restart what was begun is read again.
+            tell(&mut reader, &mut tail, &mut seen);
+            prop_assert_eq!(seen, expected);
+            prop_assert_eq!(tail.offset(), whole as u64);
+            prop_assert_eq!(tail.take_unfinished().unwrap_or_default(), &output[whole..]);
+            prop_assert!(tail.buffer.capacity() <= output.len() + 2 * CHUNK);
+            prop_assert_eq!(&reader, &straight);
+            prop_assert!(serde_json::to_vec(&reader).unwrap().len() < 1 << 20);
+        }
     }
 }

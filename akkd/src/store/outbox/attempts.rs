@@ -267,7 +267,7 @@ fn due_delivery(row: &Row<'_>) -> rusqlite::Result<Result<DueDelivery, StoreErro
     let id = crate::store::text(row, 0)?;
     let conversation = crate::store::text(row, 1)?;
     let sink = crate::store::text(row, 2)?;
-    let attempts = row.get(3)?;
+    let attempts: i64 = row.get(3)?;
     let begun = crate::store::text(row, 4)? != "pending";
     let gateway = row.get(5)?;
     let lane = crate::store::text(row, 6)?;
@@ -276,7 +276,7 @@ fn due_delivery(row: &Row<'_>) -> rusqlite::Result<Result<DueDelivery, StoreErro
             delivery_id: id.parse().map_err(|e| format!("{e}"))?,
             conversation_id: conversation.parse().map_err(|e| format!("{e}"))?,
             sink: SinkKind::named(&sink).ok_or_else(|| format!("{sink:?} is no sink"))?,
-            attempts,
+            attempts: attempts.try_into().map_err(|_| format!("{attempts} attempts"))?,
             begun,
             gateway,
             lane,

@@ -181,6 +181,9 @@ fn view(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Result<DeliveryRow, S
     let (Ok(delivery_id), Ok(conversation_id)) = (id.parse(), conversation.parse()) else {
         return Ok(Err(unreadable(&id, &conversation, "its id has another form")));
     };
+    let Ok(attempts) = u32::try_from(row.get::<_, i64>(5)?) else {
+        return Ok(Err(unreadable(&id, &conversation, "no row has so many attempts")));
+    };
     let created_at = Timestamp(row.get(6)?);
     let next_attempt_at = Timestamp(row.get(7)?);
     let reason: Option<String> = row.get(11)?;
@@ -192,7 +195,7 @@ fn view(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Result<DeliveryRow, S
         sink,
         orchestrator: row.get(10)?,
         state,
-        attempts: row.get(5)?,
+        attempts,
         created_at,
         next_attempt_at: (state == DeliveryState::Pending).then_some(next_attempt_at),
         last_error: row.get(8)?,

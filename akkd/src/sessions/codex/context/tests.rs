@@ -334,8 +334,6 @@ fn between_the_ends_of_a_huge_session_nothing_is_read() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn nothing_that_a_file_holds_makes_a_context_panic(
         lines in prop::collection::vec(prop::sample::select(

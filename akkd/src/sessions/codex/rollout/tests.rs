@@ -344,6 +344,25 @@ fn lines_are_the_same_from_both_ends() {
     }
 }
 
+/// How long lines are, with a liking for what falls on the borders of the blocks that are read at once.
+fn lengths() -> impl Strategy<Value = Vec<usize>> {
+    let length = prop_oneof![3 => 0..40_usize, 2 => (256 << 10) - 3..(256 << 10) + 3_usize, 1 => 0..600_000_usize];
+    prop::collection::vec(length, 0..5)
+}
+
+proptest! {
+    // Each writes a megabyte.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(8), ..ProptestConfig::default() })]
+
+    #[test]
+    fn lines_of_any_length_are_the_same_from_both_ends(lengths in lengths(), ended in any::<bool>()) {
+        let home = Home::new();
+        let lines: Vec<String> = lengths.iter().zip('a'..).map(|(n, c)| c.to_string().repeat(*n)).collect();
+        let content = format!("{}{}", lines.join("\n"), if ended { "\n" } else { "" });
+        prop_assert_eq!(backward(&home.put("lines", &content)), forward(content.as_bytes()));
+    }
+}
+
 /// Lines such as rollouts have, whole and broken.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
     let known: Vec<String> =
@@ -364,8 +383,6 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn nothing_that_a_file_holds_makes_reading_panic(content in lines(), offset in 0_u64..20_000) {
         let home = Home::new();
