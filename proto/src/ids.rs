@@ -255,9 +255,9 @@ mod tests {
             let mut id: Vec<char> = id.chars().collect();
             let at = at.index(id.len());
             if more {
-                id.insert(at, c)
+                id.insert(at, c);
             } else {
-                id[at] = c
+                id[at] = c;
             }
             id.into_iter().collect()
         });

@@ -79,7 +79,7 @@ async fn who_answered_a_permission_request_is_on_record() {
     akkd.wait_need(&id, Need::Permission).await;
     let short = &id.as_str()[id.as_str().len() - 8..];
     let answered = akkd.ctl(&["permit", short, "deny"]).await;
-    assert_eq!(answered.code, 0, "{answered:?}");
+    assert_eq!(answered.code, Some(0), "{answered:?}");
     akkd.wait_need(&id, Need::Done).await;
     let rows = audit(&akkd, Some(&id)).await;
     let row = rows.iter().find(|r| r.method == "conversation.permit").unwrap();

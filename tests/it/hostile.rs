@@ -8,6 +8,7 @@ use akk_proto::error::ErrorKind;
 use akk_proto::limits::{MAX_KINDS, MAX_MINUTES, MAX_PAGE, MAX_SEARCH_CHARS};
 use akk_tests::binaries::binaries;
 use akk_tests::daemon::params;
+use akk_tests::peers::note_left_out;
 use akk_tests::raw::Raw;
 use akk_tests::{Daemon, Home, Plan, Refusal, wait_for};
 use serde_json::json;
@@ -29,7 +30,7 @@ impl SmallDisk {
         let disk = Self { at: home.akk(), root: home.root().to_owned() };
         let mounted = disk.mount(&["-t", "tmpfs", "-o", "size=12m,mode=0700", "tmpfs"]);
         if !mounted {
-            println!("left out: {story}: no disk can be mounted here");
+            note_left_out(story, "no disk can be mounted here");
             std::mem::forget(disk);
             return None;
         }
@@ -162,7 +163,7 @@ const NOBODY: u32 = 65534;
 #[tokio::test]
 async fn another_user_of_the_machine_reaches_no_socket_and_is_refused_where_it_does() {
     if !nix::unistd::geteuid().is_root() {
-        println!("left out: only root can be two users");
+        note_left_out("another user of the machine", "only root can be two users");
         return;
     }
     let akkd = Daemon::start().await;

@@ -1,4 +1,4 @@
-//! Not a test: names, after the stories, those that left themselves out because a real peer could not be had.
+//! Not a test: names, after the stories, those that left themselves out, and why.
 
 #![expect(clippy::print_stdout, reason = "this program is a notice")]
 
@@ -14,11 +14,11 @@ fn main() {
     };
     let mut stories: Vec<_> = stories.lines().collect();
     stories.sort_unstable();
-    println!("\nleft out: {} stories with real peers:", stories.len());
+    println!("\nleft out: {} stories:", stories.len());
     for story in stories {
         println!("  {story}");
     }
-    println!("Install npm (Node.js) to run them.\n");
+    println!("Those with real peers need npm (Node.js).\n");
     if let Err(e) = std::fs::remove_file(&file) {
         println!("{}: {e}", file.display());
     }

@@ -183,7 +183,11 @@ fn install(bundle: &Bundle) -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn note_left_out(story: &str, why: &str) {
+/// Says that a story does not run here, now and at the end of the run.
+///
+/// # Panics
+/// When that cannot be said.
+pub fn note_left_out(story: &str, why: &str) {
     let why = why.lines().next().unwrap_or_default();
     // Written at once: other stories write beside this one.
     let line = format!("{story} ({why})\n");

@@ -383,8 +383,12 @@ proptest! {
             prop_assert!(told <= files.len());
             desk.intake.take_drops(&desk.id).await;
             prop_assert_eq!(desk.refused_drops().await, told, "each is told once");
-            let left = std::fs::read_dir(&folder).unwrap().flatten().filter_map(|e| e.file_name().into_string().ok());
-            let waiting: Vec<_> = left.filter(|n| n.ends_with(".json") && !n.starts_with('.')).collect();
+            let left = std::fs::read_dir(&folder).unwrap().flatten().map(|e| e.path());
+            let is_drop = |path: &PathBuf| {
+                let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+                !hidden && path.extension().is_some_and(|ext| ext == "json")
+            };
+            let waiting: Vec<_> = left.filter(is_drop).collect();
             prop_assert!(waiting.is_empty(), "{:?}", waiting);
             Ok(())
         })?;

@@ -318,7 +318,7 @@ mod tests {
                 match request {
                     Request::Call(call) => {
                         let params = call.params.as_str().unwrap_or_default();
-                        prop_assert!(params.starts_with("[") && params.ends_with("]"), "{}", params);
+                        prop_assert!(params.starts_with('[') && params.ends_with(']'), "{}", params);
                     }
                     Request::Notification => {}
                     Request::Refused(response) => {

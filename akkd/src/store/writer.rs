@@ -165,7 +165,9 @@ impl Writer {
         if matches!(written, Err(StoreError::Full)) && jobs.iter().any(|job| job.is_note()) {
             let (notes, others): (Vec<_>, Vec<_>) = std::mem::take(jobs).into_iter().partition(|job| job.is_note());
             *jobs = others;
-            notes.into_iter().for_each(|note| note.answer(Err(StoreError::Full)));
+            for note in notes {
+                note.answer(Err(StoreError::Full));
+            }
             written = self.write(jobs);
         }
         if matches!(written, Err(StoreError::Full)) && self.reserve.release() {

@@ -224,7 +224,7 @@ mod tests {
             assert!(why.starts_with("it is no drop: see its line") && !why.contains("hunter2"), "{text}: {why}");
         }
         std::fs::write(house.path("closed.json"), REPORT).unwrap();
-        std::fs::set_permissions(house.path("closed.json"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(house.path("closed.json"), std::fs::Permissions::from_mode(0o0)).unwrap();
         // The superuser may read everything.
         if !rustix::process::geteuid().is_root() {
             assert_eq!(house.why("closed.json"), "it may not be read");
