@@ -77,11 +77,20 @@ fn each_report_once(over: &Over, events: &[EventRecord], wrong: &mut Vec<String>
     // An agent that was told that its report did not arrive knows as much.
     let refused = over.user.akkd.agent().all("callback").into_iter().filter(|c| c.facts["ok"] == false);
     let refused: Vec<_> = refused.map(|c| c.text("message").to_owned()).collect();
+    // Of a turn that ended without its agent's word the person was told, and said the next thing instead of going on
+    // with it: that word is missing then, and no other.
+    let stalls = events.iter().filter(|e| matches!(e.body, EventBody::ConversationStalled { .. })).count();
+    let mut passed_over = stalls.saturating_sub(over.user.asked.len());
     for (kind, body) in TOLD {
-        let times = reports.iter().filter(|(k, b)| *k == kind && b == body).count();
-        if times != 1 && !refused.iter().any(|message| message.contains(body)) {
-            wrong.push(format!("{kind} {body:?} stands in the history {times} times: {reports:?}"));
+        let times = reports.iter().filter(|(k, b)| *k == kind && b.ends_with(body)).count();
+        if times == 1 || refused.iter().any(|message| message.contains(body)) {
+            continue;
         }
+        if times == 0 && passed_over > 0 {
+            passed_over -= 1;
+            continue;
+        }
+        wrong.push(format!("{kind} {body:?} stands in the history {times} times: {reports:?}"));
     }
     if reports.len() > TOLD.len() {
         wrong.push(format!("more reports than there were: {reports:?}"));

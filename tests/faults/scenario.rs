@@ -1,5 +1,5 @@
 //! A conversation from its beginning to its end: delegate or adopt, progress, question, answer, done, two messages of
-//! which one waits, cancel, deliveries, close.
+//! which one waits and one asks for a permission, cancel, deliveries, close.
 
 use crate::sinks::{CHAT, Chat, Told};
 use akk_proto::ConversationId;
@@ -22,7 +22,7 @@ pub(crate) struct Lines {
     ask: String,
     /// Reports `Painted it red.` as done.
     answer: String,
-    /// Ends its turn with `The third.`.
+    /// Ends its turn with `The third.`, over ACP after a permission that a person gives.
     third: String,
     /// Ends its turn with `The fourth.`.
     fourth: String,
@@ -32,11 +32,13 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// For the scriptable agent.
-    fn for_demo() -> Self {
+    fn for_demo(transport: Transport) -> Self {
+        // acpx asks nobody.
+        let permission = if transport == Transport::Acp { "perm2 sweep the attic\n" } else { "" };
         Self {
             ask: "callback progress Halfway.\nask Which colour?".to_owned(),
             answer: "callback done Painted it red.".to_owned(),
-            third: "tool ls\nsay The third.".to_owned(),
+            third: format!("tool ls\n{permission}say The third."),
             fourth: "think hard\nsay The fourth.".to_owned(),
             endless: "tool ls\nsleep 600".to_owned(),
         }
@@ -89,7 +91,7 @@ pub(crate) async fn with_demo(transport: Transport, deaths: &[&str]) -> Over {
     if transport != Transport::Acp {
         user.patience = WITH_REAL_PEERS;
     }
-    let lines = Lines::for_demo();
+    let lines = Lines::for_demo(transport);
     let task = user.akkd.task(&lines.ask);
     let id = user.delegate(task).await;
     let mut over = Over { user, id, told, chat: None, codex: None, lines };

@@ -4,7 +4,9 @@ use akk_proto::api::{ControlClient as _, DelegateParams, SendParams};
 use akk_proto::conversation::{Need, Status};
 use akk_proto::event::{EventBody, TurnOutcome};
 use akk_proto::message::MessageType;
-use akk_tests::{Daemon, Plan, wait_for, wait_within};
+use akk_tests::binaries::binaries;
+use akk_tests::{Daemon, Home, Plan, wait_for, wait_within};
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 /// Delegates `script`, expects that the conversation stalls, that the reason holds `words`, and that it can be used
@@ -237,4 +239,21 @@ async fn an_idle_conversation_closes_by_itself() {
     })
     .await;
     assert_eq!(closed.close_reason.as_deref(), Some("idle timeout after 1 minutes"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_akkd_that_was_started_in_the_background_hands_no_ignored_signal_to_agents() {
+    let home = Home::new();
+    let akkd = home.root().join("akkd-in-the-background");
+    let text = format!("#!/bin/sh\ntrap '' HUP INT QUIT\nexec {} \"$@\"\n", binaries().akkd.display());
+    std::fs::write(&akkd, text).unwrap();
+    std::fs::set_permissions(&akkd, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let akkd = Daemon::start_with(Plan { akkd: Some(akkd), ..Plan::default() }, home).await;
+    akkd.delegate("sleep 600").await;
+    let agent = akkd.prompted("sleep 600").await.pid;
+    let status = std::fs::read_to_string(format!("/proc/{agent}/status")).unwrap();
+    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:")).unwrap().trim();
+    // SIGHUP, SIGINT and SIGQUIT are the three lowest bits; Rust's runtime ignores SIGPIPE in the agent itself.
+    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 0b111, 0, "{ignored}");
 }

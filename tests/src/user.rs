@@ -5,12 +5,13 @@ use crate::daemon::{Daemon, params};
 use crate::refusal::Refusal;
 use crate::wait::{PATIENCE, wait_for, wait_within};
 use akk_proto::api::{
-    CloseParams, ControlClient as _, ConversationParams, DelegateParams, DeliveryListParams, HistoryParams, SendParams,
-    StopParams,
+    CloseParams, ControlClient as _, ConversationParams, DelegateParams, DeliveryListParams, HistoryParams,
+    PermitParams, SendParams, StopParams,
 };
 use akk_proto::conversation::{ConversationView, Status};
 use akk_proto::delivery::DeliveryView;
 use akk_proto::event::EventRecord;
+use akk_proto::permission::Permit;
 use akk_proto::{ConversationId, RequestId};
 use jsonrpsee::core::ClientError;
 use jsonrpsee::core::client::Client;
@@ -157,10 +158,24 @@ impl User {
         answer.unwrap_or_else(|e| panic!("get: {e}")).conversation
     }
 
-    /// Waits until nothing goes on in the conversation any more.
+    /// Gives whatever permission is asked for. A request may have its answer, or be gone, by the time that this arrives.
+    async fn permit(&mut self, c: &ConversationView) {
+        for asked in &c.permission_requests {
+            let params = PermitParams {
+                request_id: Some(self.request()),
+                conversation_id: c.conversation_id.to_string(),
+                nonce: Some(asked.nonce.clone()),
+                decision: Permit::Allow,
+            };
+            let _ = self.call(async |rpc| rpc.permit(params.clone()).await).await;
+        }
+    }
+
+    /// Waits until nothing goes on in the conversation any more; gives the permissions that are asked for meanwhile.
     pub async fn still(&mut self, id: &ConversationId) -> ConversationView {
         wait_within(self.patience, "the conversation to need somebody", async || {
             let c = self.get(id).await;
+            self.permit(&c).await;
             let works =
                 matches!(c.status, Status::Created | Status::Running | Status::WaitingForAgent | Status::Cancelling);
             let open = c.turn.as_ref().is_some_and(|t| t.ended_at.is_none());

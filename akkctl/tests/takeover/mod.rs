@@ -129,8 +129,8 @@ fn a_plan_names_the_command_that_confirms_it_and_that_command_does_it() {
             "create_conversation": false, "confirm_terminate": false, "plan_id": null, "expected_pid": null,
             "allow_cwd_only": false, "even_if_working": false, "kill": false, "wait_ms": null, "fork_summary": null,
             "request": null, "max_messages": null, "max_commands": null, "max_text_length": null, "model": null,
-            "orchestrator": null, "recipient": null, "sink": null, "label": null, "soft_limit": null, "hard_limit": null,
-            "agent_timeout_minutes": null, "idle_timeout_minutes": null, "permissions": null,
+            "orchestrator": null, "label": null, "soft_limit": null, "hard_limit": null, "agent_timeout_minutes": null,
+             "idle_timeout_minutes": null, "permissions": null,
             "deliver_progress": false
         })
     );

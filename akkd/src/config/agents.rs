@@ -138,7 +138,7 @@ fn configured(
                 || agent.get_ref().starts_with('-')
                 || agent.get_ref().contains(char::is_control) =>
         {
-            let message = format!("`{}` cannot be an agent of acpx", agent.get_ref());
+            let message = format!("`{}` cannot be an agent of acpx", agent.get_ref().escape_debug());
             return Err(source.wrong(agent.span(), message, "Give the name that acpx knows it by, such as `codex`."));
         }
         (Some(agent), Transport::Acpx) => Some(agent.into_inner()),

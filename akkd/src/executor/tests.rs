@@ -108,11 +108,11 @@ async fn a_warm_agent_that_died_unseen_costs_nothing_but_a_fresh_start() {
     };
     let pid = house.told.wait(launched).await;
     // In one breath: the seat hears of the order and of the death together.
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid.cast_signed()).unwrap(),
-        crate::platform::Signal::KILL,
-    )
-    .unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, crate::platform::Signal::KILL).unwrap();
+    // Dead when the order comes: until then it may take a prompt. It is left for the seat to reap.
+    let dead = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    rustix::process::waitid(rustix::process::WaitId::Pid(pid), dead).unwrap();
     executors.start_turn(house.order(2, Some("s1"), "SAY"));
     assert_eq!(house.told.end_of(2).await.how, normal());
     assert_eq!((house.noted("start"), house.noted("prompt \"prompt:turn-2")), (2, 1));

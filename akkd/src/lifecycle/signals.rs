@@ -3,12 +3,14 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// SIGTERM, SIGINT and SIGHUP, caught. SIGPIPE needs nothing: Rust's runtime ignores it, and gives it back its default
-/// in children.
+/// SIGTERM, SIGINT, SIGQUIT and SIGHUP, caught: which is also what gives agents the default of each, since a shell that
+/// starts akkd in the background, or `nohup`, hands them on as ignored, and an ignored signal stays ignored in whatever is
+/// started. SIGPIPE needs nothing: Rust's runtime ignores it, and gives it back its default in children.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     hang_up: Signal,
 }
 
@@ -21,11 +23,12 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
             hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    /// SIGTERM or SIGINT cancels `stop`: akkd ends in order and leaves running turns alone. A second one cancels
+    /// SIGTERM, SIGINT or SIGQUIT cancels `stop`: akkd ends in order and leaves running turns alone. A second one cancels
     /// `hurry`: whatever still waits is given up. SIGHUP changes nothing (the configuration is read anew at each
     /// delegate, and akkd outlives its terminal). Runs until `hurry` is cancelled.
     pub async fn act(mut self, stop: CancellationToken, hurry: CancellationToken) {
@@ -33,6 +36,7 @@ impl Signals {
             let name = tokio::select! {
                 _ = self.terminate.recv() => "SIGTERM",
                 _ = self.interrupt.recv() => "SIGINT",
+                _ = self.quit.recv() => "SIGQUIT",
                 _ = self.hang_up.recv() => {
                     tracing::info!("SIGHUP: nothing to do, the configuration is read at each delegate");
                     continue;
