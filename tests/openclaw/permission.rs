@@ -61,7 +61,8 @@ calm!(where_approvals_are_on_a_card_asks_and_no_model_stands_between, oc, {
         oc.told(&room, &format!("permission: {came}\nthat is all")).await;
         assert!(mind.requests(title).is_empty(), "the model was not asked");
         assert_eq!(room.count(&nonce), 1, "asked once:\n{}", room.shown());
-        assert_eq!(oc.akkd.get(&id).await.undelivered, 0);
+        let told = async || (oc.akkd.get(&id).await.undelivered == 0).then_some(());
+        wait_for("the end of what is to be told", told).await;
     }
 });
 
