@@ -52,33 +52,39 @@ calm!(a_person_permits_and_refuses_by_the_command, oc, {
 });
 
 calm!(where_approvals_are_on_a_card_asks_and_no_model_stands_between, oc, {
-    let (room, mind) = (oc.gateway.chat.topic(), &oc.gateway.mind);
+    let (room, mind) = (oc.gateway.chat.carded_group(), &oc.gateway.mind);
     for (title, word, came) in [("fell a tree", "allow-once", "allow_once"), ("move a wall", "deny", "reject_once")] {
         let (id, nonce) = asks(oc, &room, title).await;
-        let card = room.says(title).await;
-        assert!(card.text.contains(&nonce), "{}", card.text);
-        eprintln!("{}", room.shown());
-        let approval = approval_in(&card.text);
-        room.write(&format!("/approve {approval} {word}"));
+        let card = room.says(&format!("demo: {title}")).await.text;
+        assert!(card.contains(&nonce), "{card}");
+        room.write(&format!("/approve {} {word}", approval_in(&card)));
         oc.told(&room, &format!("permission: {came}\nthat is all")).await;
         assert!(mind.requests(title).is_empty(), "the model was not asked");
-        assert_eq!(oc.akkd.get(&id).await.undelivered, 0);
+        assert_eq!(room.count(&nonce), 1, "asked once:\n{}", room.shown());
+        let told = async || (oc.akkd.get(&id).await.undelivered == 0).then_some(());
+        wait_for("the end of what is to be told", told).await;
     }
-    eprintln!("{}", room.shown());
+});
+
+// OpenClaw 2026.9 does not know a topic of Telegram as the place where an approval is asked for.
+calm!(a_card_for_a_task_of_a_topic_comes_to_the_approver_in_private, oc, {
+    let (room, approver) = (oc.gateway.chat.topic(), oc.gateway.chat.approver());
+    let (_, nonce) = asks(oc, &room, "open the sluice").await;
+    let card = approver.says("demo: open the sluice").await.text;
+    approver.write(&format!("/approve {} allow-once", approval_in(&card)));
+    oc.told(&room, "permission: allow_once\nthat is all").await;
+    assert_eq!(room.count(&nonce), 0, "{}", room.shown());
 });
 
 calm!(a_card_goes_when_its_request_is_answered_elsewhere, oc, {
-    let room = oc.gateway.chat.topic();
+    let room = oc.gateway.chat.carded_group();
     let (id, nonce) = asks(oc, &room, "dam the brook").await;
-    let card = room.says("dam the brook").await;
+    let approval = approval_in(&room.says("demo: dam the brook").await.text);
     oc.akkd.ctl(&["permit", id.as_str(), &nonce, "deny"]).await.ok();
     oc.told(&room, "permission: reject_once\nthat is all").await;
-    let approval = approval_in(&card.text);
-    wait_for("the end of the card", async || {
-        room.said().iter().any(|s| s.contains(&approval) && !s.contains("/approve")).then_some(())
-    })
-    .await;
-    eprintln!("{}", room.shown());
+    let open = format!("/approve {approval}");
+    wait_for("the end of the card", async || (room.count(&open) == 0).then_some(())).await;
+    assert_eq!(room.count("demo: dam the brook"), 1, "what was asked still stands there:\n{}", room.shown());
 });
 
 /// The name of the approval on a card.

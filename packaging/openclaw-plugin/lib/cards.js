@@ -117,13 +117,13 @@ export class Cards {
   async #follow(card) {
     try {
       for (let unanswered = 0; ; unanswered += 1) {
-        const said = await this.#approvals.decision(card.id).catch(() => undefined);
+        const said = card.id && (await this.#approvals.decision(card.id).catch(() => undefined));
         if (card.settled) return;
         if (said) return await this.#answered(card, said);
         card.id = undefined;
         await pause(Math.max(AGAIN_MS, REST_MS[Math.min(unanswered, REST_MS.length - 1)]), this.#stopped.signal);
         if (card.settled || !(await this.#waits(card.request))) return;
-        while (!(await this.#show(card))) await pause(REST_MS[1], this.#stopped.signal);
+        await this.#show(card);
       }
     } catch (error) {
       if (!this.#stopped.signal.aborted) this.#logger?.warn?.(`${SOURCE}: a permission is not asked for any more: ${error.message}`);

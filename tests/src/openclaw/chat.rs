@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 const LONGEST_POLL: Duration = Duration::from_secs(10);
 /// The bot's own id; also the first part of its token.
 const BOT: i64 = 777;
+/// Who writes in groups, and may approve.
+pub(super) const ANN: i64 = 42;
+/// Groups below this one have cards for approvals.
+pub(super) const CARDED: i64 = -1_002_000_000_000;
 
 /// Who wrote a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +134,17 @@ impl Chat {
         self.room(id, None)
     }
 
+    /// A new group in which OpenClaw asks for approvals by card.
+    pub fn carded_group(&self) -> Room {
+        let id = CARDED - self.inner.lock().next();
+        self.room(id, None)
+    }
+
+    /// The private chat of whoever may approve. All stories share it.
+    pub fn approver(&self) -> Room {
+        self.room(ANN, None)
+    }
+
     /// A topic in a new group.
     pub fn topic(&self) -> Room {
         let group = self.group();
@@ -170,7 +185,7 @@ impl Room {
     /// The user writes something: the message's id.
     fn post(&self, text: &str) -> i64 {
         let Place { chat, topic } = self.place;
-        let user = if chat > 0 { chat } else { 42 };
+        let user = if chat > 0 { chat } else { ANN };
         let mut from = json!({"id": user, "is_bot": false, "first_name": "Ann", "username": "ann"});
         let mut state = self.inner.lock();
         let (id, update) = (state.next(), state.next());
@@ -319,7 +334,7 @@ fn serve(inner: &Inner, stream: &TcpStream, request: &Request) -> std::io::Resul
         }
         "getWebhookInfo" => json!({"url": "", "has_custom_certificate": false, "pending_update_count": 0}),
         "getChat" => json!({"id": number("chat_id"), "type": "private", "first_name": "Ann"}),
-        "getChatMember" => json!({"status": "member", "user": {"id": 42, "is_bot": false, "first_name": "Ann"}}),
+        "getChatMember" => json!({"status": "member", "user": {"id": ANN, "is_bot": false, "first_name": "Ann"}}),
         "getMyCommands" => json!([]),
         "deleteWebhook" | "setMyCommands" | "deleteMyCommands" | "sendChatAction" | "setMessageReaction" => json!(true),
         _ => return refuse(stream, 404, "Not Found"),

@@ -1,5 +1,6 @@
 //! A gateway as a process: everything that it has is in a folder of its own.
 
+use super::chat::{ANN, CARDED};
 use super::{Chat, Mind, Ws, wait_for};
 use crate::ctl::CtlOutput;
 use crate::home::Home;
@@ -76,6 +77,7 @@ impl Gateway {
             "models": [model]});
         let ours = setup.entries.as_object().into_iter().flatten().map(|(id, _)| id.as_str());
         let allowed: Vec<&str> = ["telegram"].into_iter().chain(ours).collect();
+        let carded = format!(":group:{}", CARDED / 1_000_000_000);
         json!({
             "gateway": {"mode": "local", "port": self.port, "bind": "loopback", "controlUi": {"enabled": false},
                 "auth": {"mode": "token", "token": self.token}},
@@ -84,13 +86,15 @@ impl Gateway {
             "models": {"mode": "replace", "providers": {"scripted": provider}},
             "channels": {"telegram": {"enabled": true, "botToken": self.chat.token(), "apiRoot": self.chat.root(),
                 "dmPolicy": "open", "allowFrom": ["*"], "groupPolicy": "open", "groupAllowFrom": ["*"],
-                "groups": {"*": {"requireMention": false}}}},
+                "groups": {"*": {"requireMention": false}},
+                // Its default asks whoever may approve in private.
+                "execApprovals": {"target": "channel"}}},
             "session": {"dmScope": setup.private_chats},
             "plugins": {"allow": allowed, "slots": {"memory": "none"},
                 "load": {"paths": setup.plugins}, "entries": setup.entries},
-            // Only topics have cards for what needs a person's approval; Ann of the groups may approve.
-            "approvals": {"plugin": {"enabled": true, "mode": "session", "sessionFilter": [":topic:"]}},
-            "commands": {"ownerAllowFrom": ["telegram:42"]},
+            // Some groups and all topics have cards for what needs a person's approval.
+            "approvals": {"plugin": {"enabled": true, "mode": "session", "sessionFilter": [carded, ":topic:"]}},
+            "commands": {"ownerAllowFrom": [format!("telegram:{ANN}")]},
             // Else the model sees tools only after it looked for them.
             "tools": {"toolSearch": false},
             "discovery": {"mdns": {"mode": "off"}},
