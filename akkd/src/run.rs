@@ -78,7 +78,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
     let env = &config.surroundings().env;
     let temporary = env.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| "/tmp".into(), PathBuf::from);
-    let drop_folders = DropFolders::new(&paths.state, temporary);
+    let drop_folders = DropFolders::new(&paths.state, &temporary);
     let intake = Intake::new(store.clone(), conversations.clone(), drop_folders.clone());
     // First of all: what agents left while no akkd ran was said before anything that is done now. What it asks for
     // follows from the stored state, as after every start.

@@ -29,7 +29,7 @@ impl Desk {
     /// A conversation whose first turn is open.
     async fn new() -> Self {
         let house = House::new();
-        let folders = DropFolders::new(&house.dir.path().join("state"), house.dir.path().join("tmp"));
+        let folders = DropFolders::new(&house.dir.path().join("state"), &house.dir.path().join("tmp"));
         let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders.clone());
         let id = house.begin(created(1)).await;
         let desk = Self { house, intake, folders, id };
@@ -326,6 +326,21 @@ async fn a_ticket_of_an_earlier_process_counts_until_the_session_is_replaced_and
     desk.intake.take_drops(&desk.id).await;
     assert_eq!(desk.reported().await[2..], ["the agent that works now"]);
     assert_eq!(desk.refused_drops().await, 4);
+}
+
+#[tokio::test]
+async fn another_akkd_of_the_same_user_leaves_alone_what_was_not_left_for_it() {
+    let (one, two) = (Desk::new().await, House::new());
+    let temporary = one.house.dir.path().join("tmp");
+    let folder = one.folders.folder(&one.id, Place::Temporary).unwrap();
+    let file = folder.join(drops::file_name(Uuid::now_v7()));
+    let left = Drop::Report(one.report(r#"{"type":"done","body":"x"}"#));
+    std::fs::write(&file, serde_json::to_vec(&left).unwrap()).unwrap();
+    let folders = DropFolders::new(two.dir.path(), &temporary);
+    Intake::new(two.store.clone(), two.conversations.clone(), folders).take_all_drops().await;
+    assert!(file.exists());
+    one.intake.take_all_drops().await;
+    assert_eq!(one.reported().await, ["x"]);
 }
 
 /// Names and contents of files that an agent, or what it runs, could put into its drop folder.
