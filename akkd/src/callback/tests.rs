@@ -325,6 +325,14 @@ async fn a_ticket_of_an_earlier_process_counts_until_the_session_is_replaced_and
     desk.leave(&Drop::Report(desk.report_with("the newest ticket", "the agent that works now")));
     desk.intake.take_drops(&desk.id).await;
     assert_eq!(desk.reported().await[2..], ["the agent that works now"]);
+
+    let asks =
+        ReportParams { ticket: "the newest ticket".into(), ..desk.report(r#"{"type":"question","body":"A or B?"}"#) };
+    let question = desk.intake.report(asks).await.unwrap().message_id;
+    let answer = desk.send("B").await;
+    let former = desk.intake.confirm_answer(desk.confirming(&question, &answer)).await.unwrap();
+    let now = ConfirmParams { ticket: "the newest ticket".into(), ..desk.confirming(&question, &answer) };
+    assert_eq!((former.confirmed, desk.intake.confirm_answer(now).await.unwrap().confirmed), (false, true));
     assert_eq!(desk.refused_drops().await, 4);
 }
 
