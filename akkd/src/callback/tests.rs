@@ -8,6 +8,7 @@ use akk_proto::api::{AwaitParams, ConfirmParams, ReportParams};
 use akk_proto::drops::{self, Drop, Place};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::{EventBody, Origin};
+use akk_proto::limits::MAX_UNDELIVERED;
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -349,6 +350,22 @@ async fn another_akkd_of_the_same_user_leaves_alone_what_was_not_left_for_it() {
     assert!(file.exists());
     one.intake.take_all_drops().await;
     assert_eq!(one.reported().await, ["x"]);
+}
+
+#[tokio::test]
+async fn what_was_left_waits_while_too_much_is_undelivered_and_is_not_refused() {
+    let desk = Desk::new().await;
+    for n in 0..MAX_UNDELIVERED {
+        desk.intake.report(desk.report(&format!(r#"{{"type":"error","body":"{n}"}}"#))).await.unwrap();
+    }
+    let file = desk.leave_report("error", "the last");
+    let over_the_socket = desk.intake.report(desk.report(r#"{"type":"error","body":"more"}"#)).await.unwrap_err();
+    assert_eq!((over_the_socket.kind, file.exists(), desk.refused_drops().await), (ErrorKind::TooLarge, true, 0));
+    let due = desk.house.store.outbox_due_for_command(Timestamp(i64::MAX), 1).await.unwrap().remove(0);
+    desk.house.store.outbox_told(&due.delivery_id).await.unwrap();
+    desk.intake.take_drops(&desk.id).await;
+    let state = desk.house.conversations.state(&desk.id).await.unwrap();
+    assert_eq!((file.exists(), state.heard.last().map(|h| h.attempt.is_some())), (false, Some(true)));
 }
 
 /// Names and contents of files that an agent, or what it runs, could put into its drop folder.
