@@ -104,10 +104,11 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let quit = CancellationToken::new();
     // These are not waited for: what they leave undone follows from the stored state at the next start.
     tokio::spawn(effects.clone().run(asked));
-    tokio::spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
     // Before a socket answers: a client must not see a status that start-up is about to correct.
     effects.recover().await.map_err(Failure::from)?;
-    // Not before: what a deadline decides about a turn must find the one who has it.
+    // Not before, also for what was left while no akkd ran: what a deadline decides about a turn must find the one who has
+    // it, or the agent is not told before the next start.
+    tokio::spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
     for (id, deadline) in store.deadlines().await.map_err(Failure::from)? {
         timers.set(&id, Some(deadline));
     }
