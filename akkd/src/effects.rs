@@ -325,7 +325,7 @@ mod tests {
         let turn_id = house.open_turn(&id).await;
         house.store.close().await;
         let report = ExecutorReport::TurnEnded { turn_id, ended: Box::new(Ended::bare(normal())) };
-        let folders = DropFolders::new(house.dir.path(), house.dir.path().join("tmp"));
+        let folders = DropFolders::new(house.dir.path(), &house.dir.path().join("tmp"));
         let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders);
         let to = ToConversations { conversations: house.conversations.clone(), intake };
         let answer = to.report(id, report, None).await;

@@ -78,7 +78,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let (conversations, asked) = Conversations::new(store.clone(), clock.clone(), timers.clone());
     let env = &config.surroundings().env;
     let temporary = env.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or_else(|| "/tmp".into(), PathBuf::from);
-    let drop_folders = DropFolders::new(&paths.state, temporary);
+    let drop_folders = DropFolders::new(&paths.state, &temporary);
     let intake = Intake::new(store.clone(), conversations.clone(), drop_folders.clone());
     // First of all: what agents left while no akkd ran was said before anything that is done now. What it asks for
     // follows from the stored state, as after every start.
@@ -104,10 +104,11 @@ pub async fn run(start: Start) -> Result<(), Failure> {
     let quit = CancellationToken::new();
     // These are not waited for: what they leave undone follows from the stored state at the next start.
     tokio::spawn(effects.clone().run(asked));
-    tokio::spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
     // Before a socket answers: a client must not see a status that start-up is about to correct.
     effects.recover().await.map_err(Failure::from)?;
-    // Not before: what a deadline decides about a turn must find the one who has it.
+    // Not before, also for what was left while no akkd ran: what a deadline decides about a turn must find the one who has
+    // it, or the agent is not told before the next start.
+    tokio::spawn(idle_queue.run(conversations.clone(), timers.clone(), quit.clone()));
     for (id, deadline) in store.deadlines().await.map_err(Failure::from)? {
         timers.set(&id, Some(deadline));
     }

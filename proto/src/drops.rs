@@ -4,6 +4,7 @@
 //! in which they were left.
 
 use crate::api::{ConfirmParams, ReportParams};
+use crate::paths::private_name;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -59,7 +60,8 @@ pub fn is_own_folder(folder: &Path) -> bool {
 }
 
 /// The folder that holds a folder for each conversation, where a sandbox does not let agents write below akkd's own:
-/// `temporary` is `$TMPDIR`, or `/tmp`.
-pub fn temporary_root(temporary: PathBuf, uid: u32) -> PathBuf {
-    temporary.join(format!("akk-{uid}")).join("drops")
+/// `temporary` is `$TMPDIR`, or `/tmp`. Another akkd of the same user, with another `state`, has another one: to it these
+/// conversations would be deleted ones.
+pub fn temporary_root(temporary: &Path, uid: u32, state: &Path) -> PathBuf {
+    temporary.join(private_name(uid, state)).join("drops")
 }

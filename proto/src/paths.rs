@@ -93,13 +93,18 @@ fn short(run: PathBuf, uid: u32) -> PathBuf {
     if longest <= MAX_SOCKET_PATH {
         return run;
     }
+    PathBuf::from(format!("/tmp/{}", private_name(uid, &run)))
+}
+
+/// The name of a folder of one user, for one folder of akkd's, in a place that is shared.
+pub(crate) fn private_name(uid: u32, of: &Path) -> String {
     // FNV-1a: stable over versions, and nothing secret is hidden by it.
-    let hash = run
+    let hash = of
         .as_os_str()
         .as_encoded_bytes()
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
-    PathBuf::from(format!("/tmp/akk-{uid}-{hash:016x}"))
+    format!("akk-{uid}-{hash:016x}")
 }
 
 #[cfg(test)]

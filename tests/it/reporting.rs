@@ -219,7 +219,9 @@ async fn what_an_agent_leaves_while_akkd_is_down_is_taken_in_at_its_start() {
     let mut akkd = Daemon::start().await;
     let id = akkd.delegate("env AKK_DROP_DIR\nenv AKK_TICKET\nsleep 600").await.conversation.conversation_id;
     akkd.prompted("env AKK_DROP_DIR\nenv AKK_TICKET\nsleep 600").await;
-    let folder = akkd.home.temporary().join(format!("akk-{}", nix::unistd::getuid())).join("drops").join(id.as_str());
+    let uid = nix::unistd::getuid().as_raw();
+    let state = akkd.home.akk().canonicalize().unwrap();
+    let folder = akk_proto::drops::temporary_root(&akkd.home.temporary(), uid, &state).join(id.as_str());
     assert!(folder.is_dir(), "{}", folder.display());
     akkd.kill9();
     let launches = std::fs::read_dir(akkd.home.akk().join("launches")).unwrap();

@@ -40,9 +40,12 @@ pub(super) fn leave(folder: &Path, id: Uuid, drop: &Drop) -> io::Result<Left> {
         _ => {}
     }
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    out.write_all(&serde_json::to_vec(drop)?)?;
-    out.sync_all()?;
-    std::fs::rename(&unfinished, &file)?;
+    let whole = out.write_all(&serde_json::to_vec(drop)?).and_then(|()| out.sync_all());
+    if let Err(error) = whole.and_then(|()| std::fs::rename(&unfinished, &file)) {
+        // On a full disk half a file helps nobody, and akkd does not look at it.
+        let _ = std::fs::remove_file(&unfinished);
+        return Err(error);
+    }
     // The name is durable only with its folder.
     let directory = File::open(folder)?;
     directory.sync_all()?;
@@ -90,6 +93,15 @@ mod tests {
         let read: Drop = serde_json::from_slice(&std::fs::read(&left.file).unwrap()).unwrap();
         assert_eq!(read, drop_of("a"));
         assert_eq!(left.file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_could_not_be_left_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder of that name is in the way of the last step.
+        std::fs::create_dir(folder.path().join("00000000-0000-0000-0000-000000000000.json")).unwrap();
+        assert!(leave(folder.path(), Uuid::nil(), &drop_of("a")).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

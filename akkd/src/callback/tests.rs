@@ -8,6 +8,7 @@ use akk_proto::api::{AwaitParams, ConfirmParams, ReportParams};
 use akk_proto::drops::{self, Drop, Place};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::{EventBody, Origin};
+use akk_proto::limits::MAX_UNDELIVERED;
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -29,7 +30,7 @@ impl Desk {
     /// A conversation whose first turn is open.
     async fn new() -> Self {
         let house = House::new();
-        let folders = DropFolders::new(&house.dir.path().join("state"), house.dir.path().join("tmp"));
+        let folders = DropFolders::new(&house.dir.path().join("state"), &house.dir.path().join("tmp"));
         let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders.clone());
         let id = house.begin(created(1)).await;
         let desk = Self { house, intake, folders, id };
@@ -325,7 +326,46 @@ async fn a_ticket_of_an_earlier_process_counts_until_the_session_is_replaced_and
     desk.leave(&Drop::Report(desk.report_with("the newest ticket", "the agent that works now")));
     desk.intake.take_drops(&desk.id).await;
     assert_eq!(desk.reported().await[2..], ["the agent that works now"]);
+
+    let asks =
+        ReportParams { ticket: "the newest ticket".into(), ..desk.report(r#"{"type":"question","body":"A or B?"}"#) };
+    let question = desk.intake.report(asks).await.unwrap().message_id;
+    let answer = desk.send("B").await;
+    let former = desk.intake.confirm_answer(desk.confirming(&question, &answer)).await.unwrap();
+    let now = ConfirmParams { ticket: "the newest ticket".into(), ..desk.confirming(&question, &answer) };
+    assert_eq!((former.confirmed, desk.intake.confirm_answer(now).await.unwrap().confirmed), (false, true));
     assert_eq!(desk.refused_drops().await, 4);
+}
+
+#[tokio::test]
+async fn another_akkd_of_the_same_user_leaves_alone_what_was_not_left_for_it() {
+    let (one, two) = (Desk::new().await, House::new());
+    let temporary = one.house.dir.path().join("tmp");
+    let folder = one.folders.folder(&one.id, Place::Temporary).unwrap();
+    let file = folder.join(drops::file_name(Uuid::now_v7()));
+    let left = Drop::Report(one.report(r#"{"type":"done","body":"x"}"#));
+    std::fs::write(&file, serde_json::to_vec(&left).unwrap()).unwrap();
+    let folders = DropFolders::new(two.dir.path(), &temporary);
+    Intake::new(two.store.clone(), two.conversations.clone(), folders).take_all_drops().await;
+    assert!(file.exists());
+    one.intake.take_all_drops().await;
+    assert_eq!(one.reported().await, ["x"]);
+}
+
+#[tokio::test]
+async fn what_was_left_waits_while_too_much_is_undelivered_and_is_not_refused() {
+    let desk = Desk::new().await;
+    for n in 0..MAX_UNDELIVERED {
+        desk.intake.report(desk.report(&format!(r#"{{"type":"error","body":"{n}"}}"#))).await.unwrap();
+    }
+    let file = desk.leave_report("error", "the last");
+    let over_the_socket = desk.intake.report(desk.report(r#"{"type":"error","body":"more"}"#)).await.unwrap_err();
+    assert_eq!((over_the_socket.kind, file.exists(), desk.refused_drops().await), (ErrorKind::TooLarge, true, 0));
+    let due = desk.house.store.outbox_due_for_command(Timestamp(i64::MAX), 1).await.unwrap().remove(0);
+    desk.house.store.outbox_told(&due.delivery_id).await.unwrap();
+    desk.intake.take_drops(&desk.id).await;
+    let state = desk.house.conversations.state(&desk.id).await.unwrap();
+    assert_eq!((file.exists(), state.heard.last().map(|h| h.attempt.is_some())), (false, Some(true)));
 }
 
 /// Names and contents of files that an agent, or what it runs, could put into its drop folder.

@@ -8,6 +8,7 @@ use akk_proto::delivery::{DeliveryState, Offer, SinkKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
 
 /// When the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
@@ -65,11 +66,17 @@ impl Sink for PluginSink {
         let asks = body.kind == "permission";
         let offer = Offer { delivery_id, attempt, look_first, by_person, handed, body, text };
         self.plugins.offer(&subscriber, room, offer);
+        let mut taken_at = None;
         loop {
             let stage = *under_way.stage.borrow_and_update();
+            if stage == Stage::Offered {
+                // Once: what else wakes this up does not make it wait longer.
+                taken_at.get_or_insert_with(Instant::now);
+            }
+            let silent_at = taken_at.map_or_else(Instant::now, |at| at + self.silence);
             let patience = async {
                 match stage {
-                    Stage::Offered => tokio::time::sleep(self.silence).await,
+                    Stage::Offered => sleep_until(silent_at).await,
                     // A run may take hours; its plugin follows it.
                     Stage::Waiting | Stage::Handed => std::future::pending().await,
                     Stage::Settled => {}

@@ -304,6 +304,38 @@ async fn a_plugin_that_takes_an_offer_and_forgets_it_is_offered_it_again() {
 }
 
 #[tokio::test]
+async fn a_permission_that_a_plugin_forgets_is_offered_again_whatever_else_goes_on() {
+    let scene = Scene::with(Duration::from_millis(200), "");
+    let plugin = scene.subscribe("x", "p");
+    let id = scene.begin(1, MAIN, Some("x")).await;
+    let request = akk_proto::permission::PermissionRequest {
+        launch_id: akk_proto::LaunchId::new(uuid::Uuid::nil()),
+        id: 1.into(),
+        title: "rm x".into(),
+        kind: None,
+        text: "rm x".into(),
+        truncated: false,
+        options: vec![],
+    };
+    let turn_id = scene.house.open_turn(&id).await;
+    let asked = akk_core::ExecutorReport::PermissionAsked { turn_id, request: Box::new(request) };
+    scene.house.conversations.executor_report(&id, asked, None).await.unwrap();
+    let first = plugin.offer().await;
+    let busy = scene.begin(2, "agent:main:other", Some("y")).await;
+    let again = async {
+        for n in 0.. {
+            scene.says(&busy, "progress", &n.to_string()).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let second = tokio::select! {
+        second = tokio::time::timeout(Duration::from_secs(10), plugin.offer()) => second.unwrap(),
+        () = again => unreachable!(),
+    };
+    assert_eq!((second.delivery_id, second.attempt, second.look_first), (first.delivery_id, 1, true));
+}
+
+#[tokio::test]
 async fn reports_that_do_not_fit_change_nothing() {
     let scene = Scene::new();
     let plugin = scene.subscribe("x", "p");

@@ -18,9 +18,11 @@ pub struct DropFolders {
 
 impl DropFolders {
     /// `state` is akkd's own folder, `temporary` the system's for temporary files. Nothing is made yet.
-    pub fn new(state: &Path, temporary: PathBuf) -> Self {
+    pub fn new(state: &Path, temporary: &Path) -> Self {
         let uid = rustix::process::getuid().as_raw();
-        let temporary = drops::temporary_root(temporary, uid);
+        // By its true name: its next start may name it by another one.
+        let known = state.canonicalize();
+        let temporary = drops::temporary_root(temporary, uid, known.as_deref().unwrap_or(state));
         let roots = [(Place::Own, drops::own_root(state)), (Place::Temporary, temporary)];
         Self { roots: Arc::new(roots), hints: Hints::start() }
     }
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn a_folder_is_made_private_in_either_place() {
         let home = tempfile::tempdir().unwrap();
-        let folders = DropFolders::new(&home.path().join("state"), home.path().join("tmp"));
+        let folders = DropFolders::new(&home.path().join("state"), &home.path().join("tmp"));
         for place in [Place::Own, Place::Temporary] {
             let folder = folders.folder(&id(), place).unwrap();
             assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
@@ -98,9 +100,10 @@ mod tests {
     #[test]
     fn a_place_that_somebody_prepared_is_not_used() {
         let home = tempfile::tempdir().unwrap();
-        let folders = DropFolders::new(&home.path().join("state"), home.path().to_owned());
-        let uid = rustix::process::getuid().as_raw();
-        std::os::unix::fs::symlink("/tmp", home.path().join(format!("akk-{uid}"))).unwrap();
+        let state = home.path().join("state");
+        let folders = DropFolders::new(&state, home.path());
+        let root = drops::temporary_root(home.path(), rustix::process::getuid().as_raw(), &state);
+        std::os::unix::fs::symlink("/tmp", root.parent().unwrap()).unwrap();
         assert_eq!(folders.folder(&id(), Place::Temporary), None);
     }
 }

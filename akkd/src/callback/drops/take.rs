@@ -7,6 +7,7 @@ use akk_proto::ConversationId;
 use akk_proto::audit::{AuditRow, AuditWay, OK};
 use akk_proto::drops::Drop;
 use akk_proto::error::{ErrorKind, Failure};
+use akk_proto::limits::MAX_UNDELIVERED;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
@@ -110,8 +111,12 @@ impl Intake {
             Drop::Report(report) => self.record(report).await.map(|_| ()),
             Drop::ConfirmAnswer(confirm) => self.confirm(confirm).await.map(|_| ()),
         };
+        let waits = match &taken {
+            Ok(()) => false,
+            Err(error) => is_passing(error) || self.is_one_too_many(id, error).await,
+        };
         // What waits is tried again, and noted when it is known what becomes of it. Until then its file is there.
-        if !taken.as_ref().is_err_and(is_passing) {
+        if !waits {
             let row = AuditRow {
                 at,
                 via: AuditWay::Spool,
@@ -127,9 +132,16 @@ impl Intake {
             Ok(()) => Fate::Taken,
             // Recorded as late.
             Err(error) if error.kind == ErrorKind::ConversationClosed => Fate::Taken,
-            Err(error) if is_passing(&error) => Fate::Later(error.message),
+            Err(error) if waits => Fate::Later(error.message),
             Err(error) => Fate::Refused(error.message),
         }
+    }
+
+    /// Whether a drop is refused only for as long as so many messages are undelivered. Over the socket the agent hears of
+    /// that and stops; who left this was told that it is safe.
+    async fn is_one_too_many(&self, id: &ConversationId, error: &Failure) -> bool {
+        let too_many = |n| n >= MAX_UNDELIVERED;
+        error.kind == ErrorKind::TooLarge && self.store.undelivered(id, false).await.is_ok_and(too_many)
     }
 
     /// Takes in everything that was left while no akkd ran, and removes folders that nobody needs any more.

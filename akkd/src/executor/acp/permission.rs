@@ -7,7 +7,8 @@ use akk_proto::conversation::PermissionPolicy;
 use akk_proto::event::Activity;
 use akk_proto::permission::{PermissionOption, PermissionRequest};
 use serde_json::Value;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::io;
 
 /// Longest title in the record, in characters.
 const MAX_TITLE_CHARS: usize = 200;
@@ -15,6 +16,8 @@ const MAX_TITLE_CHARS: usize = 200;
 const MAX_KIND_CHARS: usize = 40;
 /// Longest text in the record, in characters.
 const MAX_TEXT_CHARS: usize = 32_000;
+/// Bytes that are looked at for it.
+const MAX_DETAILS_BYTES: usize = 4 * MAX_TEXT_CHARS;
 /// Longest name of a request or an option that can be given back, in bytes of JSON: with them an answer fits into a
 /// pipe in one piece.
 const MAX_ID_BYTES: usize = 1000;
@@ -86,23 +89,52 @@ pub(super) fn question(launch_id: LaunchId, id: &Value, params: &Value) -> Optio
     let kind = text("kind").map(|kind| redact::preview(kind, MAX_KIND_CHARS));
     // codex-acp (1.13, 2.6) says here why it asks.
     let why = params.pointer("/_meta/permission/description").and_then(Value::as_str);
-    let whole = redact::redact(&details(tool, kind.as_deref(), why));
-    let cut = whole.chars().nth(MAX_TEXT_CHARS).is_some();
+    let said = details(tool, kind.as_deref(), why);
+    let whole = redact::redact(&said.text);
+    let cut = said.full || whole.chars().nth(MAX_TEXT_CHARS).is_some();
     Some(PermissionRequest {
         launch_id,
         id: id.clone(),
         title: redact::preview(text("title").or(text("kind")).unwrap_or("(no title)"), MAX_TITLE_CHARS),
         kind,
-        text: if cut { redact::cut(&whole, MAX_TEXT_CHARS) } else { whole },
+        text: redact::cut(&whole, MAX_TEXT_CHARS),
         truncated: cut || tool.get(CUT).is_some(),
         options,
     })
 }
 
-/// Everything that the agent says of a tool call, for a person to read.
-fn details(tool: &Value, kind: Option<&str>, why: Option<&str>) -> String {
-    let mut out = tool.get("title").and_then(Value::as_str).unwrap_or("(no title)").to_owned();
-    // A write to a String cannot fail.
+/// Text that takes in no more than can be shown. Written out for a person, half a megabyte of JSON can be fifty.
+#[derive(Default)]
+struct Room {
+    text: String,
+    full: bool,
+}
+
+impl fmt::Write for Room {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let fits = more.floor_char_boundary(MAX_DETAILS_BYTES.saturating_sub(self.text.len()));
+        self.text.push_str(&more[..fits]);
+        self.full |= fits < more.len();
+        if self.full { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+impl io::Write for Room {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        self.write_str(&String::from_utf8_lossy(more)).map_err(io::Error::other)?;
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything that the agent says of a tool call, for a person to read, as far as there is room.
+fn details(tool: &Value, kind: Option<&str>, why: Option<&str>) -> Room {
+    let mut out = Room::default();
+    // A write fails where there is no room, which the text says of itself.
+    let _ = out.write_str(tool.get("title").and_then(Value::as_str).unwrap_or("(no title)"));
     let _ = write!(out, "\nkind: {}", kind.unwrap_or("not said"));
     if let Some(why) = why.filter(|why| !why.trim().is_empty()) {
         let _ = write!(out, "\nwhy: {why}");
@@ -126,8 +158,8 @@ fn details(tool: &Value, kind: Option<&str>, why: Option<&str>) -> String {
         }
     }
     if let Some(input) = tool.get("rawInput").filter(|input| !input.is_null()) {
-        let pretty = serde_json::to_string_pretty(input).unwrap_or_default();
-        let _ = write!(out, "\ninput: {pretty}");
+        let _ = out.write_str("\ninput: ");
+        let _ = serde_json::to_writer_pretty(&mut out, input);
     }
     out
 }
@@ -204,6 +236,11 @@ mod tests {
         params["toolCall"]["rawInput"] = json!("x".repeat(100_000));
         let asked = question(launch.clone(), &json!(7), &params).unwrap();
         assert!(asked.truncated && asked.text.chars().count() <= MAX_TEXT_CHARS);
+        // Each number on a line of its own, behind twice as many blanks as it is deep.
+        let deep = (0..100).fold(json!(vec![0; 100_000]), |inner, _| json!([inner]));
+        params["toolCall"]["rawInput"] = json!({ "token": "abc123", "deep": deep });
+        let said = details(&params["toolCall"], None, None);
+        assert!(said.full && said.text.len() <= MAX_DETAILS_BYTES);
         // What cannot be given back is not asked.
         assert_eq!(question(launch.clone(), &json!("x".repeat(2000)), &params), None);
         params["options"] = json!([{ "optionId": "x".repeat(2000), "kind": "allow_once" }, { "optionId": "y" }, 7]);

@@ -71,6 +71,18 @@ async fn the_agent_waits_for_a_person_as_long_as_it_takes_and_only_its_own_answe
     executors.shutdown(true).await;
 }
 
+#[tokio::test]
+async fn an_agent_that_takes_no_answer_is_silent_once_a_person_has_decided() {
+    let house = House::new();
+    let executors = house.executors();
+    executors.start_turn(TurnOrder { agent_timeout: Duration::from_millis(300), ..asking(&house, "SHUT ASK WAIT") });
+    let request = house.told.wait(asked).await;
+    executors.answer_permission(House::conversation(), answer(&request, Some("y")));
+    house.told.wait(|r| matches!(r, ExecutorReport::Inactive { .. }).then_some(())).await;
+    assert_eq!(house.told.count(answered), 0);
+    executors.shutdown(true).await;
+}
+
 #[test]
 fn a_request_outlives_akkd_and_the_next_one_passes_the_answer_on() {
     let house = House::new();

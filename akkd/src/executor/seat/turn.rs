@@ -270,11 +270,15 @@ impl Seat {
 
     /// Tells the agent what became of its permission request, and that it was told.
     pub(in crate::executor) async fn pass_on(&mut self, open: &mut OpenTurn, answer: &PermissionAnswer) {
+        if self.agent.as_ref().is_none_or(|agent| agent.launch_id != answer.launch_id) {
+            return;
+        }
+        // Nobody decides about it any more, also where the agent does not take the answer: its silence counts again.
+        open.asked.retain(|request| *request != answer.request);
+        open.touch();
         if !self.tell_permission(answer).await {
             return;
         }
-        open.asked.retain(|request| *request != answer.request);
-        open.touch();
         let report = ExecutorReport::PermissionAnswered {
             turn_id: open.id().clone(),
             launch_id: answer.launch_id.clone(),

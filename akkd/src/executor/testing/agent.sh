@@ -27,6 +27,7 @@ perform() {
     LOGIN) refuse "$open" -32000 "Authentication required"; open=; return 1 ;;
     ASK) say '{"jsonrpc":"2.0","id":0,"method":"session/request_permission","params":{"sessionId":"s1","toolCall":{"toolCallId":"t","title":"danger","kind":"'"${kind:-execute}"'"},"options":[{"optionId":"y","name":"No","kind":"allow_once"},{"optionId":"n","name":"Yes","kind":"reject_once"}]}}'
         IFS= read -r answer; note "answer $answer" ;;
+    SHUT) exec <&- ;;
     FILES) say '{"jsonrpc":"2.0","id":5,"method":"fs/read_text_file","params":{"path":"/x"}}'; IFS= read -r answer; note "answer $answer" ;;
     JUNK) say "this is no json" ;;
     FLOOD) yes '{"jsonrpc":"2.0","method":"session/update","params":{"sessionId":"s1","update":{"sessionUpdate":"agent_message_chunk","content":{"type":"text","text":"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"}}}}' | head -n 50000 ;;

@@ -360,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn of_every_method_it_is_known_whether_the_audit_notes_it() {
         let house = House::new();
-        let folders = crate::callback::DropFolders::new(house.dir.path(), house.dir.path().join("tmp"));
+        let folders = crate::callback::DropFolders::new(house.dir.path(), &house.dir.path().join("tmp"));
         let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders);
         let callback = Callback { intake, heard: Arc::new(|_| ()) }.into_rpc();
         let control = control(&house).into_rpc();
