@@ -16,6 +16,8 @@ const MAX_TITLE_CHARS: usize = 200;
 const MAX_KIND_CHARS: usize = 40;
 /// Longest text in the record, in characters.
 const MAX_TEXT_CHARS: usize = 32_000;
+/// Stands behind the title of a text of which a part is hidden.
+const NOT_SHOWN: &str = "\n(Something in this looks like a secret and is not shown; it would be used all the same.)";
 /// Bytes that are looked at for it.
 const MAX_DETAILS_BYTES: usize = 4 * MAX_TEXT_CHARS;
 /// Longest name of a request or an option that can be given back, in bytes of JSON: with them an answer fits into a
@@ -90,7 +92,12 @@ pub(super) fn question(launch_id: LaunchId, id: &Value, params: &Value) -> Optio
     // codex-acp (1.13, 2.6) says here why it asks.
     let why = params.pointer("/_meta/permission/description").and_then(Value::as_str);
     let said = details(tool, kind.as_deref(), why);
-    let whole = redact::redact(&said.text);
+    let mut whole = redact::redact(&said.text);
+    if whole != said.text {
+        // It is what would be run: who decides has to know that a part of it is not shown.
+        let title = whole.find('\n').unwrap_or(whole.len());
+        whole.insert_str(title, NOT_SHOWN);
+    }
     let cut = said.full || whole.chars().nth(MAX_TEXT_CHARS).is_some();
     Some(PermissionRequest {
         launch_id,
@@ -231,6 +238,7 @@ mod tests {
             assert!(asked.text.contains(part), "{part:?} is missing in {}", asked.text);
         }
         assert!(!asked.text.contains("abc123") && !asked.text.contains("sk-abcdef"), "{}", asked.text);
+        assert_eq!(asked.text.lines().nth(1), Some(NOT_SHOWN.trim()), "{}", asked.text);
         assert_eq!((asked.id, asked.options.len(), asked.truncated), (json!(7), 4, false));
         assert_eq!((asked.options[2].id.as_str(), asked.options[2].kind.as_str()), ("3", "allow_once"));
         params["toolCall"]["rawInput"] = json!("x".repeat(100_000));
