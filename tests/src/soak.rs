@@ -71,7 +71,10 @@ impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut starts = self.starts.clone();
         starts.sort_unstable();
-        let at = |part: usize| starts.get((starts.len() * part / 100).min(starts.len().saturating_sub(1)));
+        let at = |part: usize| {
+            let at = (starts.len() * part / 100).min(starts.len().saturating_sub(1));
+            starts.get(at).map_or(0, Duration::as_millis)
+        };
         writeln!(f, "seed                        {}", self.seed)?;
         writeln!(f, "killed in mid-turn          {}", self.kills)?;
         writeln!(f, "messages to agents          {}", self.messages)?;
@@ -88,7 +91,7 @@ impl fmt::Display for Figures {
         }
         write!(
             f,
-            "start to first answer       median {:?}, 95 of 100 below {:?}, longest {:?}",
+            "start to first answer       median {} ms, 95 of 100 below {} ms, longest {} ms",
             at(50),
             at(95),
             at(100)
