@@ -20,6 +20,7 @@ mod peer;
 mod report;
 mod service;
 mod start;
+mod top;
 
 use clap::Parser as _;
 use environment::Surroundings;

@@ -15,10 +15,10 @@ mod session_watch;
 mod sessions;
 mod takeover;
 mod terminal;
-mod text;
+pub(crate) mod text;
 mod transcript;
 mod when;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -28,7 +28,7 @@ pub(crate) use card::card;
 pub(crate) use daemon::daemon;
 pub(crate) use deliveries::{deliveries, delivery};
 pub(crate) use doctor::doctor;
-pub(crate) use history::{event_line, progress_line, trace};
+pub(crate) use history::{event_line, event_line_in, progress_line, trace};
 pub(crate) use list::list;
 pub(crate) use log::log_line;
 pub(crate) use report::{cancelled, delegated, deleted, error, left, permitted, reported, result, sent, waited};
