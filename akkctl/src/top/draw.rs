@@ -1,15 +1,15 @@
 //! The picture of a [`Model`]: pure, into a buffer of any size.
 
 use super::model::{Action, Mode, Model, ball};
-use crate::output::text::{cut, padded, width, wrapped};
+use crate::output::text::{cut, cut_front, lines, padded, width};
 use crate::output::words::{self, Ball};
 use crate::output::{View, event_line_in, one_line, short};
 use akk_proto::conversation::ConversationSummary;
-use akk_proto::permission::{Permit, PermissionView};
+use akk_proto::permission::{PermissionView, Permit};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-const KEYS: &str = "j/k move  s send  p permit  c cancel  x close  ? help  q quit";
+const KEYS: &str = "? help  q quit  j/k move  s send  p permit  c cancel  x close";
 const HELP: [&str; 9] = [
     "j k ↑ ↓      select a conversation; g G the first, the last",
     "s or Enter   send: an answer when the agent asked, else a further task",
@@ -58,12 +58,8 @@ fn headline(model: &Model) -> String {
         return format!("akkd is not reachable, trying again: {}", one_line(why));
     }
     let count = |b: Ball| model.conversations.iter().filter(|c| ball(c) == b).count();
-    let mut text = format!(
-        "{} need you · {} working · {} done",
-        count(Ball::NeedsYou),
-        count(Ball::Working),
-        count(Ball::Done)
-    );
+    let mut text =
+        format!("{} need you · {} working · {} done", count(Ball::NeedsYou), count(Ball::Working), count(Ball::Done));
     let undelivered: u64 = model.conversations.iter().map(|c| c.undelivered).sum();
     if undelivered > 0 {
         let overdue = model.conversations.iter().map(|c| c.overdue).sum();
@@ -146,24 +142,23 @@ fn trace(model: &Model, view: &View, columns: usize, rows: usize) -> Vec<(String
 fn asked(request: &PermissionView, scrolled: usize, columns: usize, rows: usize) -> Vec<(String, Style)> {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let mut text: Vec<String> = Vec::new();
-    for line in request.text.lines() {
-        for mut piece in wrapped(line, Some(columns), 0).lines() {
-            // A word that is wider than the screen is broken: nothing of what is allowed may hide beyond the edge.
-            while width(piece) > columns {
-                let mut used = 0;
-                let fits = |c: char| {
-                    used += width(c.encode_utf8(&mut [0; 4]));
-                    used > columns
-                };
-                let end = piece.find(fits).filter(|end| *end > 0).unwrap_or(piece.len());
-                text.push(piece[..end].to_owned());
-                piece = &piece[end..];
-            }
-            text.push(piece.to_owned());
+    // Broken anywhere, with every space kept: nothing of what is allowed may hide beyond the edge.
+    for line in lines(&request.text).replace('\t', "    ").lines() {
+        let mut left = line;
+        while width(left) > columns {
+            let mut used = 0;
+            let beyond = |c: char| {
+                used += width(c.encode_utf8(&mut [0; 4]));
+                used > columns
+            };
+            let end = left.find(beyond).filter(|end| *end > 0).unwrap_or(left.len());
+            text.push(left[..end].to_owned());
+            left = &left[end..];
         }
+        text.push(left.to_owned());
     }
     if request.truncated {
-        text.push("(a part is left out: akkctl transcript or events shows more)".to_owned());
+        text.push("(a part is left out here)".to_owned());
     }
     let room = rows.saturating_sub(2);
     let first = scrolled.min(text.len().saturating_sub(room));
@@ -183,7 +178,7 @@ fn footer(model: &Model, columns: usize) -> String {
             let head = format!("to {}: ", short(to));
             // The end of what is being written stays in sight.
             let left = columns.saturating_sub(width(&head) + 1);
-            format!("{head}{}_", crate::output::text::cut_front(&crate::output::text::lines(text), left))
+            format!("{head}{}_", cut_front(&lines(text).replace(['\n', '\t'], " "), left))
         }
         Mode::Permit { request, .. } => {
             let offered = request.answers.iter().map(|c| match c.answer {

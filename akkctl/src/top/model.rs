@@ -5,7 +5,7 @@ use akk_proto::ConversationId;
 use akk_proto::api::{GetAnswer, ListAnswer};
 use akk_proto::conversation::ConversationSummary;
 use akk_proto::event::{EventBody, EventRecord};
-use akk_proto::permission::{Permit, PermissionView};
+use akk_proto::permission::{PermissionView, Permit};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::collections::HashMap;
 
@@ -147,6 +147,14 @@ impl Model {
                 KeyCode::Char('y') => vec![action],
                 _ => Vec::new(),
             },
+        }
+    }
+
+    /// Text that was pasted: part of a message, and never keys.
+    pub(super) fn paste(&mut self, pasted: &str) {
+        if let Mode::Write { text, .. } = &mut self.mode {
+            // Terminals send line breaks as the Enter key would.
+            text.push_str(&pasted.replace("\r\n", "\n").replace('\r', "\n"));
         }
     }
 

@@ -12,7 +12,9 @@ use akk_proto::api::{
     SubscribeParams,
 };
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
+use ratatui::crossterm::execute;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal as _};
@@ -87,10 +89,13 @@ impl Taken {
             let _ = ratatui::try_restore();
             Error::Output(e)
         })?;
+        // Without it a pasted line break would send half a message, and the rest would be keys.
+        let _ = execute!(io::stdout(), EnableBracketedPaste);
         // The hook of `try_init` gives the screen back. Behind it: a thread that is gone would leave a screen that
         // looks alive and is not.
         let tell = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            let _ = execute!(io::stdout(), DisableBracketedPaste, Show);
             tell(panic);
             std::process::exit(101);
         }));
@@ -100,7 +105,7 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let _ = self.0.show_cursor();
+        let _ = execute!(io::stdout(), DisableBracketedPaste, Show);
         // A terminal that is gone needs nothing.
         let _ = ratatui::try_restore();
     }
@@ -121,6 +126,10 @@ fn show(mut screen: Taken, woken: &Receiver<Wake>, actions: &Sender<Action>, vie
         for wake in [first].into_iter().chain(woken.try_iter()) {
             let wanted = match wake {
                 Wake::Terminal(Event::Key(key)) => model.press(key),
+                Wake::Terminal(Event::Paste(text)) => {
+                    model.paste(&text);
+                    Vec::new()
+                }
                 Wake::Terminal(_) => Vec::new(),
                 Wake::News(news) => model.hear(news),
                 Wake::Signal(signal) => return Ok(Some(signal)),
@@ -231,8 +240,7 @@ fn perform(akkd: &mut Akkd<'_>, action: &Action) -> Result<News> {
             "the agent is asked to stop"
         }
         Action::Close(id) => {
-            let params =
-                CloseParams { request_id: new_request_id(), conversation_id: id.to_string(), reason: None };
+            let params = CloseParams { request_id: new_request_id(), conversation_id: id.to_string(), reason: None };
             akkd.call("conversation.close", &params)?;
             "closed"
         }

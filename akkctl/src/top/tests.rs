@@ -171,3 +171,14 @@ fn a_lost_akkd_is_said_until_it_is_back() {
     assert!(model.hear(News::Back).contains(&Action::List));
     assert!(!picture(&model, 80, 24).contains("not reachable"));
 }
+
+#[test]
+fn what_is_pasted_is_text_and_never_keys() {
+    let mut model = shown();
+    let id = model.selected.clone().unwrap();
+    model.paste("xy");
+    assert!(matches!(model.mode, Mode::Browse));
+    types(&mut model, "s");
+    model.paste("one\rxy");
+    assert_eq!(press(&mut model, KeyCode::Enter), [Action::Send(id, "one\nxy".to_owned())]);
+}
