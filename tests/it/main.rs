@@ -45,3 +45,4 @@ mod reporting;
 mod restart;
 mod supervision;
 mod takeover;
+mod top;
