@@ -558,5 +558,8 @@ fn one_of<T: Clone + std::marker::Send + Sync + 'static>(
 }
 
 #[cfg(test)]
+#[path = "cli_docs_tests.rs"]
+mod docs_tests;
+#[cfg(test)]
 #[path = "cli_tests.rs"]
 mod tests;
