@@ -371,7 +371,7 @@ async fn free(akkd: &Native, session: &str) {
 
 /// Sends a message as soon as the person's turn is over. The terminal shows the last text of a turn, and the list may
 /// show what was before it, a moment before the daemon that runs it has ended it; until then a message is refused.
-async fn send_when_free(akkd: &Native, conversation: &akk_proto::id::ConversationId, message: &str) {
+async fn send_when_free(akkd: &Native, conversation: &akk_proto::ConversationId, message: &str) {
     let sent = async || match akkd.try_send(conversation, message).await {
         Ok(_) => Some(()),
         Err(refused) => {
