@@ -29,7 +29,7 @@ pub(crate) use card::card;
 pub(crate) use daemon::daemon;
 pub(crate) use deliveries::{deliveries, delivery};
 pub(crate) use doctor::doctor;
-pub(crate) use history::{event_line, event_line_in, progress_line, trace};
+pub(crate) use history::{event_line, progress_line, trace};
 pub(crate) use import::{ImportOutcome, ImportReport, ImportedItem, imported};
 pub(crate) use list::list;
 pub(crate) use log::log_line;

@@ -1,195 +1,243 @@
 //! The picture of a [`Model`]: pure, into a buffer of any size.
 
-use super::model::{Action, Mode, Model, ball};
-use crate::output::text::{cut, cut_front, lines, padded, width};
-use crate::output::words::{self, Ball};
-use crate::output::{View, event_line_in, one_line, short};
-use akk_proto::conversation::ConversationSummary;
-use akk_proto::permission::{PermissionView, Permit};
+use super::fold::{broken, folded};
+use super::list::{WIDE, counts};
+use super::model::{Action, Mode, Model};
+use super::paint::{ALERT, BOLD, DIM, PLAIN, Row, WARN, colour, pieces, row};
+use super::{detail, list, request};
+use crate::output::View;
+use crate::output::text::{counted, cut, lines, width};
 use ratatui::buffer::Buffer;
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::layout::Position;
+use ratatui::style::Color;
 
-const KEYS: &str = "? help  q quit  j/k move  s send  p permit  c cancel  x close";
-const HELP: [&str; 9] = [
-    "j k ↑ ↓      select a conversation; g G the first, the last",
-    "s or Enter   send: an answer when the agent asked, else a further task",
-    "p            read a permission request and answer it",
-    "c            cancel the turn; the conversation can be used again",
-    "x            close the conversation; its history is kept",
-    "? or h       this help",
-    "q or Ctrl-C  quit; agents go on",
-    "",
-    "any key closes the help",
+/// What was on the screen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Lines that scroll, of those that are there.
+    pub(super) page: usize,
+    /// How many of them can be scrolled away.
+    pub(super) furthest: usize,
+    /// Whether the last line of a request was among them.
+    pub(super) end_in_sight: bool,
+    /// Where what is written goes on.
+    pub(super) cursor: Option<Position>,
+}
+
+const HELP: [(&str, &str); 12] = [
+    ("↑ ↓  j k", "select a conversation"),
+    ("g G", "the first, the last"),
+    ("Tab", "the next one that needs you"),
+    ("PgUp PgDn", "scroll what happened (also b, space)"),
+    ("Enter", "what it needs: decide about a permission, answer"),
+    ("s", "send: an answer, or what to do next"),
+    ("p", "read a permission request and decide"),
+    ("c", "cancel the turn; the conversation can be used again"),
+    ("x", "close the conversation; its history is kept"),
+    ("Ctrl-L", "draw everything again"),
+    ("Ctrl-Z", "back to the shell for a while (fg returns)"),
+    ("q  Ctrl-C", "quit; agents go on"),
 ];
+/// How many rows a message, a notice may take of the screen.
+const BOTTOM: usize = 8;
 
 /// Draws all of it.
-pub(super) fn draw(model: &Model, view: &View, to: &mut Buffer) {
+pub(super) fn draw(model: &Model, view: &View, to: &mut Buffer) -> Shown {
     let (columns, rows) = (usize::from(to.area.width), usize::from(to.area.height));
+    let mut shown = Shown::default();
     if columns == 0 || rows == 0 {
-        return;
+        return shown;
     }
-    let bold = Style::new().add_modifier(Modifier::BOLD);
-    let mut lines = vec![(headline(model), bold)];
-    let body = rows.saturating_sub(2);
+    let mut all = headline(model, columns);
+    let (mut bottom, cursor) = bottom(model, columns);
+    // What keys do, and what is asked, comes before everything else.
+    bottom.drain(..bottom.len().saturating_sub(rows));
+    all.truncate(rows - bottom.len());
+    let body = rows - all.len() - bottom.len();
     match &model.mode {
-        Mode::Help => lines.extend(HELP.iter().take(body).map(|l| ((*l).to_owned(), Style::new()))),
-        Mode::Permit { request, scrolled, .. } => lines.extend(asked(request, *scrolled, columns, body)),
+        Mode::Help => all.extend(help(columns).into_iter().take(body)),
+        Mode::Permit(asked) => {
+            let page = request::request(asked, model, view, columns, body);
+            shown = Shown { page: page.page, furthest: page.furthest, end_in_sight: page.end_in_sight, cursor: None };
+            let fits = page.rows.len() <= body;
+            shown.end_in_sight &= fits;
+            all.extend(page.rows.into_iter().take(body));
+        }
         _ => {
-            let (list, at) = list(model, view, columns);
-            // The list gets what it needs, and not more than leaves a third for the trace.
-            let room = list.len().min(body - body / 3);
-            let first = at.saturating_sub(room.saturating_sub(1));
-            lines.extend(list.into_iter().skip(first).take(room));
-            lines.extend(trace(model, view, columns, body - room));
-        }
-    }
-    lines.resize(rows.saturating_sub(1).max(1), (String::new(), Style::new()));
-    if rows > 1 {
-        lines.push((footer(model, columns), bold));
-    }
-    for (y, (text, style)) in lines.iter().enumerate() {
-        let style = if view.colour { *style } else { Style { fg: None, ..*style } };
-        to.set_stringn(to.area.x, to.area.y + y as u16, cut(text, columns), columns, style);
-    }
-}
-
-fn headline(model: &Model) -> String {
-    if let Some(why) = &model.lost {
-        return format!("akkd is not reachable, trying again: {}", one_line(why));
-    }
-    let count = |b: Ball| model.conversations.iter().filter(|c| ball(c) == b).count();
-    let mut text =
-        format!("{} need you · {} working · {} done", count(Ball::NeedsYou), count(Ball::Working), count(Ball::Done));
-    let undelivered: u64 = model.conversations.iter().map(|c| c.undelivered).sum();
-    if undelivered > 0 {
-        let overdue = model.conversations.iter().map(|c| c.overdue).sum();
-        text = format!("{text} · {}", words::undelivered(undelivered, overdue));
-    }
-    match model.total.saturating_sub(model.conversations.len() as u64) {
-        0 => text,
-        more => format!("{text} · {more} more not shown"),
-    }
-}
-
-/// The lines of the list, and which of them is the selected one.
-fn list(model: &Model, view: &View, columns: usize) -> (Vec<(String, Style)>, usize) {
-    let mut lines = Vec::new();
-    let mut at = 0;
-    let mut group = None;
-    for c in &model.conversations {
-        let ball = ball(c);
-        let colour = Style::new().fg(match ball {
-            Ball::NeedsYou => Color::Red,
-            Ball::Working => Color::Cyan,
-            Ball::Done => Color::Green,
-        });
-        if group.replace(ball) != Some(ball) {
-            lines.push((ball.heading().to_owned(), colour.add_modifier(Modifier::BOLD)));
-        }
-        let selected = model.selected.as_ref() == Some(&c.conversation_id);
-        let mut style = if ball == Ball::NeedsYou { colour } else { Style::new() };
-        if selected {
-            at = lines.len();
-            style = style.add_modifier(Modifier::REVERSED);
-        }
-        lines.push((row(c, selected, model, view, columns), style));
-    }
-    if lines.is_empty() {
-        lines.push(("No open conversations. Begin one with: akkctl delegate \"what to do\"".to_owned(), Style::new()));
-    }
-    (lines, at)
-}
-
-fn row(c: &ConversationSummary, selected: bool, model: &Model, view: &View, columns: usize) -> String {
-    let mark = if selected { '>' } else { ' ' };
-    let status = c.needs.map_or_else(|| words::status(c.status), words::need);
-    let mut text = format!("{mark} {} ", padded(short(&c.conversation_id), 8));
-    if columns >= 60 {
-        text.push_str(&padded(&cut(&one_line(&c.agent), 10), 11));
-    }
-    text.push_str(&padded(status, 14));
-    if columns >= 60 {
-        text.push_str(&padded(&format!("{}/{}", c.response_rounds_used, c.soft_limit), 7));
-    }
-    text.push_str(&padded(&view.age(c.created_at), 5));
-    if c.undelivered > 0 {
-        text.push_str(&format!("({} undelivered) ", c.undelivered));
-    }
-    match (model.doing.get(&c.conversation_id), &c.label) {
-        (Some(doing), _) if ball(c) == Ball::Working => text.push_str(&one_line(doing)),
-        (_, Some(label)) => text.push_str(&one_line(label)),
-        _ => text.push_str(&one_line(&c.user_request)),
-    }
-    text
-}
-
-/// What happened in the selected conversation, the newest at the bottom.
-fn trace(model: &Model, view: &View, columns: usize, rows: usize) -> Vec<(String, Style)> {
-    let (Some(detail), 1..) = (&model.detail, rows) else { return Vec::new() };
-    let c = &detail.conversation;
-    let sentence = words::status_sentence(c.status, c.needs, &one_line(&c.agent));
-    let head = format!("── {} · {sentence} ", short(&c.conversation_id));
-    let rule = "─".repeat(columns.saturating_sub(width(&head)));
-    // Colours would come as escape sequences; a line of the trace has none.
-    let mut plain = view.clone();
-    plain.colour = false;
-    let events = &detail.events[detail.events.len().saturating_sub(rows - 1)..];
-    let events = events.iter().map(|e| (event_line_in(e, &plain, Some(columns)), Style::new()));
-    [(format!("{head}{rule}"), Style::new())].into_iter().chain(events).collect()
-}
-
-/// A permission request, in full as far as akkd tells it; says when a part is below.
-fn asked(request: &PermissionView, scrolled: usize, columns: usize, rows: usize) -> Vec<(String, Style)> {
-    let bold = Style::new().add_modifier(Modifier::BOLD);
-    let mut text: Vec<String> = Vec::new();
-    // Broken anywhere, with every space kept: nothing of what is allowed may hide beyond the edge.
-    for line in lines(&request.text).replace('\t', "    ").lines() {
-        let mut left = line;
-        while width(left) > columns {
-            let mut used = 0;
-            let beyond = |c: char| {
-                used += width(c.encode_utf8(&mut [0; 4]));
-                used > columns
+            // The selected one keeps two fifths of the screen, and half of a narrow one, where text needs more rows.
+            let keeps = match (&model.selected, columns >= WIDE) {
+                (None, _) => 0,
+                (_, true) => body * 2 / 5,
+                (_, false) => body / 2,
             };
-            let end = left.find(beyond).filter(|end| *end > 0).unwrap_or(left.len());
-            text.push(left[..end].to_owned());
-            left = &left[end..];
+            let upper = list::list(model, view, columns, body - keeps);
+            let left = body - upper.len();
+            all.extend(upper);
+            let mut head = detail::head(model, view, columns, left);
+            head.truncate(left);
+            let left = left - head.len();
+            let (trace, furthest) = detail::trace(model, view, columns, left);
+            detail::tell_more(&mut head, model.scrolled.min(furthest), furthest, columns);
+            all.extend(head);
+            shown = Shown { page: left.saturating_sub(1), furthest, ..shown };
+            all.extend(trace);
         }
-        text.push(left.to_owned());
     }
-    if request.truncated {
-        text.push("(a part is left out here)".to_owned());
+    all.resize(rows - bottom.len(), Row::default());
+    let first = all.len();
+    all.extend(bottom);
+    for (y, line) in all.iter().enumerate() {
+        to.set_line(to.area.x, to.area.y + y as u16, line, to.area.width);
     }
-    let room = rows.saturating_sub(2);
-    let first = scrolled.min(text.len().saturating_sub(room));
-    let below = text.len().saturating_sub(first + room);
-    let mut lines = vec![(format!("MAY IT? {}", one_line(&request.title)), bold)];
-    lines.extend(text.into_iter().skip(first).take(room).map(|l| (l, Style::new())));
-    if below > 0 {
-        lines.push((format!("▼ {below} more lines: j, k"), bold));
+    if !view.colour {
+        for cell in &mut to.content {
+            (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
+        }
     }
-    lines.truncate(rows);
-    lines
+    shown.cursor = cursor.and_then(|(x, y)| {
+        let y = (first + y).min(rows - 1);
+        Some(Position::new(to.area.x + u16::try_from(x.min(columns - 1)).ok()?, to.area.y + u16::try_from(y).ok()?))
+    });
+    shown
 }
 
-fn footer(model: &Model, columns: usize) -> String {
+fn headline(model: &Model, columns: usize) -> Vec<Row> {
+    if model.lost.is_some() {
+        return vec![row("akkd is not reachable; trying again", ALERT)];
+    }
+    let mut left = Vec::new();
+    for (text, ball) in counts(model) {
+        if !left.is_empty() {
+            left.push((" · ".to_owned(), DIM));
+        }
+        let none = text.starts_with("0 ");
+        left.push((text, if none { DIM } else { colour(ball) }));
+    }
+    let mut right = Vec::new();
+    let more = model.total.saturating_sub(model.conversations.len() as u64);
+    if more > 0 {
+        right.push(format!("{more} more not shown"));
+    }
+    let (all, late) = model.conversations.iter().fold((0, 0), |(a, l), c| (a + c.undelivered, l + c.overdue));
+    if all > 0 {
+        right.push(format!("{} not told", counted(all, "report")));
+    }
+    if late > 0 {
+        right.push(format!("{late} late"));
+    }
+    let right = right.join(", ");
+    let room = columns.saturating_sub(left.iter().map(|(text, _)| width(text)).sum::<usize>() + width(&right));
+    if right.is_empty() || room >= 2 {
+        left.push((" ".repeat(room), PLAIN));
+        left.push((right, WARN));
+        vec![pieces(left)]
+    } else {
+        let right = folded(&right, columns).into_iter().map(|line| row(line, WARN));
+        [pieces(left)].into_iter().chain(right).collect()
+    }
+}
+
+fn help(columns: usize) -> Vec<Row> {
+    let mut out = vec![row("Keys", BOLD)];
+    for (keys, what) in HELP {
+        let text = if columns >= 40 { folded(what, columns - 13) } else { vec![what.to_owned()] };
+        for (n, line) in text.into_iter().enumerate() {
+            let keys = if n == 0 { keys } else { "" };
+            out.push(pieces([(format!("  {keys:<10} "), BOLD), (line, PLAIN)]));
+        }
+    }
+    out
+}
+
+/// What is said, written or asked, and what keys do; with the cursor in it, where there is one.
+fn bottom(model: &Model, columns: usize) -> (Vec<Row>, Option<(usize, usize)>) {
+    let mut out = Vec::new();
+    let mut cursor = None;
+    let lost = model.lost.iter().map(|why| (why, WARN));
+    for (text, style) in lost.chain(model.notice.iter().map(|n| (n, BOLD))) {
+        let text = lines(text).replace('\t', " ");
+        let rows = text.trim().lines().flat_map(|l| folded(l, columns)).take(BOTTOM);
+        out.extend(rows.map(|line| row(line, style)));
+    }
     match &model.mode {
         Mode::Write { to, text } => {
-            let head = format!("to {}: ", short(to));
-            // The end of what is being written stays in sight.
-            let left = columns.saturating_sub(width(&head) + 1);
-            format!("{head}{}_", cut_front(&lines(text).replace(['\n', '\t'], " "), left))
+            out.push(row(cut(&format!("To {}:", detail::agent(model, to)), columns).into_owned(), BOLD));
+            let before = broken(&lines(text.before()), columns.saturating_sub(1).max(1));
+            let all = broken(&lines(text.text()), columns.saturating_sub(1).max(1));
+            let (x, y) = (before.last().map_or(0, |l| width(l)), before.len() - 1);
+            // What is being written stays in sight.
+            let first = (y + 1).saturating_sub(BOTTOM);
+            cursor = Some((x, out.len() + y - first));
+            out.extend(all.into_iter().skip(first).take(BOTTOM).map(|line| row(line, PLAIN)));
         }
-        Mode::Permit { request, .. } => {
-            let offered = request.answers.iter().map(|c| match c.answer {
-                Permit::Allow => "y allow",
-                Permit::AllowAlways => "a allow always",
-                Permit::Deny => "n deny",
-            });
-            offered.chain(["Esc back"]).collect::<Vec<_>>().join("  ")
+        Mode::Confirm(action) => {
+            let question = match action {
+                Action::Close(id) => {
+                    format!("Close {}? Its agent is let go; its history is kept.", detail::which(model, id))
+                }
+                Action::Cancel(id) => format!("Stop the turn of {}?", detail::which(model, id)),
+                _ => "Do it?".to_owned(),
+            };
+            out.extend(folded(&question, columns).into_iter().map(|line| row(line, ALERT)));
         }
-        Mode::Confirm(Action::Close(id)) => format!("close {}? y yes, any other key no", short(id)),
-        Mode::Confirm(Action::Cancel(id)) => format!("cancel the turn of {}? y yes, any other key no", short(id)),
-        _ => model.notice.as_deref().map_or_else(|| KEYS.to_owned(), one_line),
+        _ => {}
     }
+    out.extend(hints(&keys(model), matches!(model.mode, Mode::Browse), columns));
+    (out, cursor)
+}
+
+/// The keys that mean something now, the most useful first; help and quit are told last and never left out.
+fn keys(model: &Model) -> Vec<(&'static str, &'static str)> {
+    match &model.mode {
+        Mode::Help => vec![("any key", "closes this help")],
+        Mode::Write { .. } => vec![("Enter", "send"), ("Esc", "keep for later"), ("Ctrl-J", "new line")],
+        Mode::Confirm(_) => vec![("y", "yes"), ("any other key", "no")],
+        Mode::Permit(asked) => request::keys(asked),
+        Mode::Browse => {
+            let mut keys = Vec::new();
+            if model.selected.is_some() {
+                keys.push(match model.detail.as_deref().map(|d| &d.conversation) {
+                    Some(c) if !c.permission_requests.is_empty() => ("p", "decide"),
+                    Some(c) if words_wait_for_answer(c) => ("s", "answer"),
+                    _ => ("s", "send"),
+                });
+                keys.extend([("↑↓", "select"), ("c", "cancel"), ("x", "close"), ("PgUp", "scroll")]);
+            }
+            keys.extend([("?", "help"), ("q", "quit")]);
+            keys
+        }
+    }
+}
+
+fn words_wait_for_answer(c: &akk_proto::conversation::ConversationView) -> bool {
+    c.status == akk_proto::conversation::Status::WaitingForOpenclaw
+}
+
+/// The keys on one row, as many as fit, where some can be left out; else on as many rows as they need.
+fn hints(keys: &[(&'static str, &'static str)], some: bool, columns: usize) -> Vec<Row> {
+    let gap = if columns >= WIDE { 3 } else { 2 };
+    let wide = |keys: &[(&str, &str)]| keys.iter().map(|(k, w)| width(k) + width(w) + 1 + gap).sum::<usize>();
+    let mut rows: Vec<Vec<(&str, &str)>> = vec![keys.to_vec()];
+    if some {
+        // From the middle: the first is what is needed now, the last two lead on and out.
+        while wide(&rows[0]) > columns + gap && rows[0].len() > 3 {
+            let middle = rows[0].len() - 3;
+            rows[0].remove(middle);
+        }
+    } else {
+        rows = Vec::new();
+        for key in keys {
+            match rows.last_mut() {
+                Some(row) if wide(row) + wide(&[*key]) <= columns + gap => row.push(*key),
+                _ => rows.push(vec![*key]),
+            }
+        }
+    }
+    let row = |keys: Vec<(&str, &str)>| {
+        pieces(keys.into_iter().enumerate().flat_map(|(n, (key, what))| {
+            let gap = if n == 0 { 0 } else { gap };
+            [(" ".repeat(gap), PLAIN), (key.to_owned(), BOLD), (format!(" {what}"), DIM)]
+        }))
+    };
+    rows.into_iter().map(row).collect()
 }

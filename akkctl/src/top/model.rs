@@ -1,13 +1,21 @@
-//! What the screen shows, and what a key or news makes of it. Pure: what is to be done is returned.
+//! What the screen shows, and what news make of it. Pure: what is to be done is returned.
 
-use crate::output::words::{self, Ball};
+use super::activity;
+use super::editor::Editor;
+use crate::output::View;
+use crate::output::words::Ball;
 use akk_proto::ConversationId;
-use akk_proto::api::{GetAnswer, ListAnswer};
+use akk_proto::api::{GetAnswer, HistoryAnswer, ListAnswer};
 use akk_proto::conversation::ConversationSummary;
 use akk_proto::event::{EventBody, EventRecord};
 use akk_proto::permission::{PermissionView, Permit};
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+/// How many events of the selected conversation are kept for its trace.
+pub(super) const TRACE: usize = 200;
+/// Of how many conversations is asked what they did before the screen was there.
+const FIRST_LOOKS: usize = 50;
 
 /// The state of the screen.
 #[derive(Debug, Default)]
@@ -20,10 +28,22 @@ pub(super) struct Model {
     pub(super) selected: Option<ConversationId>,
     /// The selected one, once akkd has told it.
     pub(super) detail: Option<Box<GetAnswer>>,
-    /// What each agent did last.
+    /// Its last events, by `seq`.
+    pub(super) trace: BTreeMap<u64, EventRecord>,
+    /// Lines of the trace that are below the screen.
+    pub(super) scrolled: usize,
+    /// What each agent did, asked or said last.
     pub(super) doing: HashMap<ConversationId, String>,
+    /// Of whom that was asked already.
+    pub(super) looked_at: HashSet<ConversationId>,
     /// What keys mean.
     pub(super) mode: Mode,
+    /// Whether what keys mean now was on the screen: nothing is answered that nobody could see.
+    pub(super) mode_was_shown: bool,
+    /// How many lines of a request or of the trace are on the screen: what a page is.
+    pub(super) page: usize,
+    /// What was written and not sent.
+    pub(super) drafts: HashMap<ConversationId, String>,
     /// Why akkd cannot be reached, while it cannot.
     pub(super) lost: Option<String>,
     /// What the last action came to.
@@ -43,19 +63,29 @@ pub(super) enum Mode {
         /// To whom.
         to: ConversationId,
         /// What so far.
-        text: String,
+        text: Editor,
     },
     /// A permission request is shown and waits for an answer.
-    Permit {
-        /// Of whom.
-        of: ConversationId,
-        /// Exactly this one is answered, whatever comes behind it.
-        request: Box<PermissionView>,
-        /// Lines of its text that are above the screen.
-        scrolled: usize,
-    },
+    Permit(Box<Asked>),
     /// Whether to do it.
     Confirm(Action),
+}
+
+/// A permission request on the screen.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Of whom.
+    pub(super) of: ConversationId,
+    /// Exactly this one is answered, whatever comes behind it.
+    pub(super) request: PermissionView,
+    /// Which of how many that wait, from 1.
+    pub(super) place: (usize, usize),
+    /// Whether the rest of a long text is still being asked for.
+    pub(super) rest_is_asked: bool,
+    /// Lines of its text that are above the screen.
+    pub(super) scrolled: usize,
+    /// Whether all of its lines were on the screen.
+    pub(super) read: bool,
 }
 
 /// What is to be done.
@@ -65,6 +95,10 @@ pub(super) enum Action {
     List,
     /// Ask for one conversation.
     Get(ConversationId),
+    /// Ask for its events after this `seq`.
+    Past(ConversationId, u64),
+    /// Ask for the whole text of the permission request with this nonce.
+    Whole(ConversationId, String),
     /// Say something to the agent.
     Send(ConversationId, String),
     /// Answer the permission request with this nonce.
@@ -73,8 +107,19 @@ pub(super) enum Action {
     Cancel(ConversationId),
     /// End the conversation.
     Close(ConversationId),
+    /// Give the terminal to the shell, until it gives it back.
+    Suspend,
+    /// Draw everything again.
+    Redraw,
     /// Leave.
     Quit,
+}
+
+impl Action {
+    /// Whether it changes something.
+    pub(super) fn changes(&self) -> bool {
+        matches!(self, Self::Send(..) | Self::Permit(..) | Self::Cancel(_) | Self::Close(_))
+    }
 }
 
 /// What akkd tells.
@@ -84,14 +129,22 @@ pub(super) enum News {
     Listed(ListAnswer),
     /// One conversation.
     Got(Box<GetAnswer>),
+    /// Events of one conversation.
+    Past(HistoryAnswer),
+    /// The text of the permission request with this nonce, and whether there was more of it.
+    Whole(String, Option<(String, bool)>),
     /// Something happened.
     Event(Box<EventRecord>),
+    /// Conversations were deleted.
+    Deleted,
     /// akkd cannot be reached, and why.
     Lost(String),
     /// It can again.
     Back,
     /// What an action came to, in words.
     Told(String),
+    /// A message was not taken, and why.
+    NotSent(ConversationId, String, String),
 }
 
 impl Model {
@@ -99,182 +152,185 @@ impl Model {
     pub(super) fn hear(&mut self, news: News) -> Vec<Action> {
         match news {
             News::Listed(answer) => return self.listed(answer),
-            News::Got(answer) => {
-                // An answer about one that is no longer selected comes too late.
-                if self.selected.as_ref() == Some(&answer.conversation.conversation_id) {
-                    self.close_settled_request(&answer);
-                    self.detail = Some(answer);
+            News::Got(answer) => return self.got(answer),
+            News::Past(answer) => {
+                if self.selected.as_ref() == Some(&answer.conversation_id) {
+                    self.remember(answer.events);
                 }
             }
-            News::Event(record) => {
-                if let EventBody::AgentActivity(_) = record.body {
-                    self.doing.insert(record.conversation_id.clone(), words::event(&record));
-                } else if let EventBody::TurnEnded(_) = record.body {
-                    self.doing.remove(&record.conversation_id);
-                }
-                let mut actions = vec![Action::List];
-                if self.selected.as_ref() == Some(&record.conversation_id) {
-                    actions.push(Action::Get(record.conversation_id));
-                }
-                return actions;
-            }
+            News::Whole(nonce, text) => self.whole(&nonce, text),
+            News::Event(record) => return self.happened(record),
+            News::Deleted => return vec![Action::List],
             News::Lost(why) => self.lost = Some(why),
             News::Back => {
                 self.lost = None;
+                self.looked_at.clear();
                 return [Action::List].into_iter().chain(self.selected.clone().map(Action::Get)).collect();
             }
             News::Told(what) => self.notice = Some(what),
+            News::NotSent(to, text, why) => {
+                self.notice = Some(format!("{why}\nNothing was sent; s brings your text back."));
+                self.drafts.insert(to, text);
+            }
         }
         Vec::new()
     }
 
-    /// What a key makes of it.
-    pub(super) fn press(&mut self, key: KeyEvent) -> Vec<Action> {
-        if key.kind == KeyEventKind::Release {
-            return Vec::new();
+    fn listed(&mut self, answer: ListAnswer) -> Vec<Action> {
+        let stood = self.selected_at();
+        self.conversations = answer.conversations;
+        self.total = answer.total;
+        // Stable: the order of akkd stays within a group.
+        self.conversations.sort_by_key(ball);
+        let there: HashSet<&ConversationId> = self.conversations.iter().map(|c| &c.conversation_id).collect();
+        self.doing.retain(|id, _| there.contains(id));
+        let mut wanted = Vec::new();
+        if self.selected.as_ref().is_none_or(|id| !there.contains(id)) {
+            // Whoever closes one after the other goes on with the next one.
+            let at = stood.min(self.conversations.len().saturating_sub(1));
+            let next = self.conversations.get(at).map(|c| c.conversation_id.clone());
+            wanted.extend(self.select(next));
         }
-        // In raw mode the terminal sends no signal for it.
-        if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return if key.code == KeyCode::Char('c') { vec![Action::Quit] } else { Vec::new() };
-        }
-        self.notice = None;
-        match std::mem::take(&mut self.mode) {
-            Mode::Browse => self.browse(key.code),
-            Mode::Help => Vec::new(),
-            Mode::Write { to, text } => self.write(to, text, key.code),
-            Mode::Permit { of, request, scrolled } => self.permit(of, request, scrolled, key.code),
-            Mode::Confirm(action) => match key.code {
-                KeyCode::Char('y') => vec![action],
-                _ => Vec::new(),
-            },
-        }
-    }
-
-    /// Text that was pasted: part of a message, and never keys.
-    pub(super) fn paste(&mut self, pasted: &str) {
-        if let Mode::Write { text, .. } = &mut self.mode {
-            // Terminals send line breaks as the Enter key would.
-            text.push_str(&pasted.replace("\r\n", "\n").replace('\r', "\n"));
-        }
-    }
-
-    fn browse(&mut self, key: KeyCode) -> Vec<Action> {
-        match key {
-            KeyCode::Char('q') => return vec![Action::Quit],
-            KeyCode::Char('?' | 'h') => self.mode = Mode::Help,
-            KeyCode::Up | KeyCode::Char('k') => return self.select_by(|at, _| at.saturating_sub(1)),
-            KeyCode::Down | KeyCode::Char('j') => return self.select_by(|at, last| (at + 1).min(last)),
-            KeyCode::Home | KeyCode::Char('g') => return self.select_by(|_, _| 0),
-            KeyCode::End | KeyCode::Char('G') => return self.select_by(|_, last| last),
-            KeyCode::Char('s') | KeyCode::Enter => {
-                if let Some(to) = self.selected.clone() {
-                    self.mode = Mode::Write { to, text: String::new() };
+        for c in self.conversations.iter().take(FIRST_LOOKS) {
+            if !self.doing.contains_key(&c.conversation_id) && self.looked_at.insert(c.conversation_id.clone()) {
+                let look = Action::Get(c.conversation_id.clone());
+                if !wanted.contains(&look) {
+                    wanted.push(look);
                 }
             }
-            KeyCode::Char('p') => match self.request() {
-                Some((of, request)) => self.mode = Mode::Permit { of, request, scrolled: 0 },
-                None => self.notice = Some("no permission request waits here".to_owned()),
-            },
-            KeyCode::Char('c') => self.mode = self.confirm(Action::Cancel),
-            KeyCode::Char('x') => self.mode = self.confirm(Action::Close),
-            _ => {}
         }
-        Vec::new()
+        wanted
     }
 
-    fn confirm(&self, action: impl FnOnce(ConversationId) -> Action) -> Mode {
-        self.selected.clone().map_or(Mode::Browse, |id| Mode::Confirm(action(id)))
+    fn got(&mut self, mut answer: Box<GetAnswer>) -> Vec<Action> {
+        let id = answer.conversation.conversation_id.clone();
+        if let Some(doing) = answer.events.iter().rev().find_map(activity::of) {
+            self.doing.insert(id.clone(), doing);
+        }
+        self.close_settled_request(&answer);
+        // An answer about one that is no longer selected comes too late.
+        if self.selected.as_ref() != Some(&id) {
+            return Vec::new();
+        }
+        let events = std::mem::take(&mut answer.events);
+        self.detail = Some(answer);
+        let known = self.trace.last_key_value().map_or(0, |(seq, _)| *seq);
+        let gap = events.first().map_or(0, |e| e.seq).saturating_sub(known + 1);
+        let newest = events.last().map_or(0, |e| e.seq);
+        self.remember(events);
+        if gap == 0 {
+            return Vec::new();
+        }
+        vec![Action::Past(id, known.max(newest.saturating_sub(TRACE as u64)))]
     }
 
-    fn request(&self) -> Option<(ConversationId, Box<PermissionView>)> {
-        let c = &self.detail.as_ref()?.conversation;
-        Some((c.conversation_id.clone(), Box::new(c.permission_requests.first()?.clone())))
-    }
-
-    fn write(&mut self, to: ConversationId, mut text: String, key: KeyCode) -> Vec<Action> {
-        match key {
-            KeyCode::Esc => return Vec::new(),
-            KeyCode::Enter if !text.trim().is_empty() => return vec![Action::Send(to, text)],
-            KeyCode::Backspace => {
-                text.pop();
+    fn happened(&mut self, record: Box<EventRecord>) -> Vec<Action> {
+        let id = record.conversation_id.clone();
+        if let Some(doing) = activity::of(&record) {
+            self.doing.insert(id.clone(), doing);
+        }
+        let mut wanted = vec![Action::List];
+        if self.selected.as_ref() == Some(&id) {
+            // Without what came before it is not known whether something is missing between.
+            if self.detail.is_some() {
+                self.remember(vec![*record]);
             }
-            KeyCode::Char(c) => text.push(c),
-            _ => {}
+            wanted.push(Action::Get(id));
         }
-        self.mode = Mode::Write { to, text };
-        Vec::new()
+        wanted
     }
 
-    fn permit(
-        &mut self,
-        of: ConversationId,
-        request: Box<PermissionView>,
-        scrolled: usize,
-        key: KeyCode,
-    ) -> Vec<Action> {
-        let answer = match key {
-            KeyCode::Char('y') => Some(Permit::Allow),
-            KeyCode::Char('a') => Some(Permit::AllowAlways),
-            KeyCode::Char('n') => Some(Permit::Deny),
-            _ => None,
-        };
-        // Only what can be answered: an agent need not offer everything.
-        if let Some(answer) = answer.filter(|a| request.answers.iter().any(|c| c.answer == *a)) {
-            return vec![Action::Permit(of, request.nonce, answer)];
+    fn remember(&mut self, events: Vec<EventRecord>) {
+        self.trace.extend(events.into_iter().map(|e| (e.seq, e)));
+        while self.trace.len() > TRACE {
+            self.trace.pop_first();
         }
-        let scrolled = match key {
-            KeyCode::Esc | KeyCode::Char('q') => return Vec::new(),
-            KeyCode::Down | KeyCode::Char('j') => scrolled + 1,
-            KeyCode::Up | KeyCode::Char('k') => scrolled.saturating_sub(1),
-            _ => scrolled,
-        };
-        // The text is 4,000 characters at most, and so are its lines.
-        self.mode = Mode::Permit { of, request, scrolled: scrolled.min(4_000) };
-        Vec::new()
     }
 
     /// A request that somebody else answered is no longer asked about.
     fn close_settled_request(&mut self, answer: &GetAnswer) {
         let c = &answer.conversation;
-        if let Mode::Permit { of, request, .. } = &self.mode
-            && *of == c.conversation_id
-            && c.permission_requests.iter().all(|r| r.nonce != request.nonce)
+        if let Mode::Permit(asked) = &self.mode
+            && asked.of == c.conversation_id
+            && c.permission_requests.iter().all(|r| r.nonce != asked.request.nonce)
         {
             self.mode = Mode::Browse;
-            self.notice = Some("the request was settled meanwhile".to_owned());
+            self.notice = Some("The request was settled meanwhile.".to_owned());
         }
     }
 
-    fn listed(&mut self, answer: ListAnswer) -> Vec<Action> {
-        self.conversations = answer.conversations;
-        self.total = answer.total;
-        // Stable: the order of akkd stays within a group.
-        self.conversations.sort_by_key(ball);
-        let there = |id: &ConversationId| self.conversations.iter().any(|c| c.conversation_id == *id);
-        self.doing.retain(|id, _| there(id));
-        if self.selected.as_ref().is_some_and(there) {
-            return Vec::new();
+    /// The oldest request of the selected one, as much of its text as is known, and how to get the rest.
+    pub(super) fn request(&self) -> Option<(Asked, Option<Action>)> {
+        let c = &self.detail.as_ref()?.conversation;
+        let mut request = c.permission_requests.first()?.clone();
+        let mut rest = None;
+        if request.truncated {
+            let of_it = self.trace.values().rev().find_map(|e| whole_text(e, &request.nonce));
+            match of_it {
+                Some((text, truncated)) => (request.text, request.truncated) = (text, truncated),
+                None => rest = Some(Action::Whole(c.conversation_id.clone(), request.nonce.clone())),
+            }
         }
-        self.detail = None;
-        self.selected = self.conversations.first().map(|c| c.conversation_id.clone());
-        self.selected.clone().map(Action::Get).into_iter().collect()
+        let asked = Asked {
+            of: c.conversation_id.clone(),
+            place: (1, c.permission_requests.len()),
+            rest_is_asked: rest.is_some(),
+            request,
+            scrolled: 0,
+            read: false,
+        };
+        Some((asked, rest))
     }
 
-    fn select_by(&mut self, to: impl FnOnce(usize, usize) -> usize) -> Vec<Action> {
-        let Some(last) = self.conversations.len().checked_sub(1) else { return Vec::new() };
-        let id = self.conversations[to(self.selected_at(), last).min(last)].conversation_id.clone();
-        if self.selected.as_ref() == Some(&id) {
-            return Vec::new();
+    fn whole(&mut self, nonce: &str, text: Option<(String, bool)>) {
+        if let Mode::Permit(asked) = &mut self.mode
+            && asked.request.nonce == nonce
+        {
+            asked.rest_is_asked = false;
+            (asked.scrolled, asked.read) = (0, false);
+            if let Some((text, truncated)) = text {
+                (asked.request.text, asked.request.truncated) = (text, truncated);
+            }
+        }
+    }
+
+    /// Selects another one; tells what to ask for.
+    pub(super) fn select(&mut self, id: Option<ConversationId>) -> Option<Action> {
+        if self.selected == id {
+            return None;
         }
         self.detail = None;
-        self.selected = Some(id.clone());
-        vec![Action::Get(id)]
+        self.trace.clear();
+        self.scrolled = 0;
+        self.selected.clone_from(&id);
+        id.map(Action::Get)
+    }
+
+    /// How long a picture of it stays true when nothing happens: until an age in it says something else, a minute at
+    /// most, since a machine may sleep. For ever where there are none.
+    pub(super) fn stands_for(&self, view: &View) -> Option<Duration> {
+        let asked = match &self.mode {
+            Mode::Permit(asked) => Some(asked.request.asked_at),
+            _ => None,
+        };
+        let ages = self.conversations.iter().map(|c| c.created_at).chain(asked);
+        let lasts = ages.map(|at| view.age_lasts(at)).min()?;
+        // The clock counts in whole milliseconds.
+        Some(Duration::from_millis(u64::try_from(lasts + 1).unwrap_or(1)).min(Duration::from_mins(1)))
     }
 
     /// Where the selected one stands in the list.
     pub(super) fn selected_at(&self) -> usize {
         let selected = |c: &ConversationSummary| Some(&c.conversation_id) == self.selected.as_ref();
         self.conversations.iter().position(selected).unwrap_or_default()
+    }
+}
+
+/// What this event says of the request with this nonce, if it is that request: its text, and whether there was more.
+pub(super) fn whole_text(event: &EventRecord, nonce: &str) -> Option<(String, bool)> {
+    match &event.body {
+        EventBody::PermissionRequested(p) if p.nonce == nonce => Some((p.request.text.clone(), p.request.truncated)),
+        _ => None,
     }
 }
 

@@ -1,40 +1,35 @@
-//! The terminal, the clock and akkd around the model: threads that wait, and one loop that draws.
+//! The terminal and the clock around the model: threads that wait, and one loop that draws.
 
-use super::draw::draw;
+use super::calls::{self, Akkd};
+use super::draw::{Shown, draw};
 use super::model::{Action, Model, News};
-use crate::akkd::{Akkd, new_request_id};
-use crate::environment::Surroundings;
+use crate::environment::{Surroundings, set};
 use crate::error::{Error, Result, exit};
 use crate::output::View;
 use crate::start;
-use akk_proto::api::{
-    CloseParams, ConversationParams, GetAnswer, ListAnswer, ListParams, PermitParams, SendParams, StreamItem,
-    SubscribeParams,
-};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
 use ratatui::crossterm::execute;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often the ages are drawn again; nothing else waits for it.
-const TICK: Duration = Duration::from_secs(1);
-/// Between two attempts to reach akkd, each of which may wait for it by itself.
-const BREATH: Duration = Duration::from_millis(500);
-/// How long a stopped akkd may take to come back before that counts as one more failed attempt.
-const RECONNECT: Duration = Duration::from_secs(10);
-/// The longest page that akkd gives.
-const PAGE: u32 = 1_000;
+/// How long news are gathered before they are drawn: a crowd of agents shall not draw a thousand times a second.
+const GATHER: Duration = Duration::from_millis(30);
 
 /// What wakes the loop.
-enum Wake {
+pub(super) enum Wake {
+    /// A key, pasted text, another size.
     Terminal(Event),
+    /// akkd told something.
     News(News),
+    /// A signal came.
     Signal(i32),
+    /// The terminal is gone.
     TerminalLost(io::Error),
 }
 
@@ -42,23 +37,22 @@ enum Wake {
 ///
 /// # Errors
 /// No terminal that can be drawn on, or no akkd to begin with.
-pub(crate) fn run(surroundings: &Surroundings, view: &View) -> Result<u8> {
-    check_terminal()?;
-    // Before the screen is taken: that akkd cannot be started is told like everywhere else.
-    start::connect_or_start(surroundings)?;
+pub(crate) fn run(surroundings: &Surroundings, json: bool, view: &View) -> Result<u8> {
+    check_terminal(json)?;
+    // Before the screen is taken: that akkd cannot be started, or is of another version, is told like everywhere else.
+    let first = Akkd::new(surroundings, start::connect_or_start(surroundings)?).list()?;
     let (wakes, woken) = channel();
-    let (actions, asked) = channel();
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(Error::Output)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGCONT]).map_err(Error::Output)?;
     let heard = wakes.clone();
     std::thread::spawn(move || signals.forever().try_for_each(|s| heard.send(Wake::Signal(s))));
     let (at, heard) = (surroundings.clone(), wakes.clone());
-    std::thread::spawn(move || follow(&at, &heard));
-    let (at, heard) = (surroundings.clone(), wakes.clone());
-    std::thread::spawn(move || serve(&at, &asked, &heard));
+    std::thread::spawn(move || calls::follow(&at, &heard));
+    // Two connections: what a person does shall not wait behind questions, nor the picture behind a slow agent.
+    let asks = Asks { questions: server(surroundings, &wakes, view), changes: server(surroundings, &wakes, view) };
     let screen = Taken::take()?;
     // Keys are read last: nothing is taken from the terminal before it is in raw mode.
     std::thread::spawn(move || read_keys(&wakes));
-    let ended = show(screen, &woken, &actions, view);
+    let ended = show(screen, first, &woken, &asks, view);
     // The screen is given back by now.
     if let Ok(Some(signal)) = ended {
         let _ = signal_hook::low_level::emulate_default_handler(signal);
@@ -66,17 +60,37 @@ pub(crate) fn run(surroundings: &Surroundings, view: &View) -> Result<u8> {
     ended.map(|_| exit::OK)
 }
 
-fn check_terminal() -> Result<()> {
+fn check_terminal(json: bool) -> Result<()> {
+    if json {
+        let hint = "use `akkctl events --follow --json`, or `akkctl list --json`";
+        return Err(Error::usage("top is a screen for people: it has no JSON", hint));
+    }
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(Error::usage("top needs a terminal", "use `akkctl list`, or `akkctl events --follow` in a script"));
     }
-    if std::env::var_os("TERM").is_none_or(|t| t.is_empty() || t == "dumb") {
+    if set("TERM").is_none_or(|t| t == "dumb") {
         return Err(Error::usage(
             "this terminal cannot be drawn on (TERM is dumb or not set)",
             "use `akkctl list`, or set TERM to what your terminal is, such as xterm-256color",
         ));
     }
     Ok(())
+}
+
+/// Where actions go.
+struct Asks {
+    questions: Sender<Action>,
+    changes: Sender<Action>,
+}
+
+fn server(surroundings: &Surroundings, wakes: &Sender<Wake>, view: &View) -> Sender<Action> {
+    let (actions, asked) = channel();
+    let (at, heard) = (surroundings.clone(), wakes.clone());
+    // What an action comes to is a line of the picture, which has its own colours.
+    let mut view = view.clone();
+    view.colour = false;
+    std::thread::spawn(move || calls::serve(&at, &asked, &heard, &view));
+    actions
 }
 
 /// The screen while it is ours; given back when dropped, and before a panic is told.
@@ -101,47 +115,122 @@ impl Taken {
         }));
         Ok(Self(terminal))
     }
-}
 
-impl Drop for Taken {
-    fn drop(&mut self) {
+    fn give_back() {
         let _ = execute!(io::stdout(), DisableBracketedPaste, Show);
         // A terminal that is gone needs nothing.
         let _ = ratatui::try_restore();
     }
+
+    /// Takes it again after somebody else had it.
+    fn take_again(&mut self) -> Result<()> {
+        enable_raw_mode().map_err(Error::Output)?;
+        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste).map_err(Error::Output)?;
+        self.0.clear().map_err(Error::Output)
+    }
+
+    /// Stops this process as Ctrl-Z does elsewhere. Where no shell could ever go on with it, nothing happens.
+    fn suspend(&mut self) -> Result<()> {
+        Self::give_back();
+        let _ = signal_hook::low_level::raise(SIGTSTP);
+        self.take_again()
+    }
+
+    fn draw(&mut self, model: &Model, view: &View) -> Result<Shown> {
+        let mut shown = Shown::default();
+        let drawn = self.0.draw(|frame| {
+            shown = draw(model, view, frame.buffer_mut());
+            if let Some(cursor) = shown.cursor {
+                frame.set_cursor_position(cursor);
+            }
+        });
+        drawn.map_err(Error::Output)?;
+        Ok(shown)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        Self::give_back();
+    }
 }
 
 /// Draws until the user leaves or a signal comes, which is returned.
-fn show(mut screen: Taken, woken: &Receiver<Wake>, actions: &Sender<Action>, view: &View) -> Result<Option<i32>> {
+fn show(
+    mut screen: Taken,
+    first: akk_proto::api::ListAnswer,
+    woken: &Receiver<Wake>,
+    asks: &Asks,
+    view: &View,
+) -> Result<Option<i32>> {
     let mut model = Model::default();
+    let mut wakes = vec![Wake::News(News::Listed(first))];
     loop {
-        let now = view.at_this_moment();
-        screen.0.draw(|frame| draw(&model, &now, frame.buffer_mut())).map_err(Error::Output)?;
-        let first = match woken.recv_timeout(TICK) {
-            Ok(wake) => wake,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
-        };
-        // What came together is drawn once.
-        for wake in [first].into_iter().chain(woken.try_iter()) {
+        for wake in wakes {
             let wanted = match wake {
                 Wake::Terminal(Event::Key(key)) => model.press(key),
                 Wake::Terminal(Event::Paste(text)) => {
                     model.paste(&text);
                     Vec::new()
                 }
+                Wake::Terminal(Event::Resize(..)) => {
+                    model.resized();
+                    Vec::new()
+                }
                 Wake::Terminal(_) => Vec::new(),
                 Wake::News(news) => model.hear(news),
+                Wake::Signal(SIGCONT) => {
+                    screen.take_again()?;
+                    Vec::new()
+                }
                 Wake::Signal(signal) => return Ok(Some(signal)),
                 Wake::TerminalLost(e) => return Err(Error::Output(e)),
             };
             for action in wanted {
-                if action == Action::Quit || actions.send(action).is_err() {
-                    return Ok(None);
+                match action {
+                    Action::Quit => return Ok(None),
+                    Action::Suspend => screen.suspend()?,
+                    Action::Redraw => screen.take_again()?,
+                    action => {
+                        let to = if action.changes() { &asks.changes } else { &asks.questions };
+                        if to.send(action).is_err() {
+                            return Ok(None);
+                        }
+                    }
                 }
             }
         }
+        let now = view.at_this_moment();
+        let shown = screen.draw(&model, &now)?;
+        model.shown(&shown);
+        wakes = match next(woken, model.stands_for(&now)) {
+            Some(wakes) => wakes,
+            None => return Ok(None),
+        };
     }
+}
+
+/// What comes next, or nothing when the picture grows old before; none when nothing can come any more.
+fn next(woken: &Receiver<Wake>, stands_for: Option<Duration>) -> Option<Vec<Wake>> {
+    let first = match stands_for {
+        None => woken.recv().ok()?,
+        Some(time) => match woken.recv_timeout(time) {
+            Ok(wake) => wake,
+            Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        },
+    };
+    let end = Instant::now() + GATHER;
+    let mut all = vec![first];
+    // Whoever presses a key sees at once what it did.
+    while all.iter().all(|w| matches!(w, Wake::News(_))) {
+        match woken.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(wake) => all.push(wake),
+            Err(_) => break,
+        }
+    }
+    all.extend(woken.try_iter());
+    Some(all)
 }
 
 fn read_keys(wakes: &Sender<Wake>) {
@@ -152,99 +241,4 @@ fn read_keys(wakes: &Sender<Wake>) {
             return;
         }
     }
-}
-
-/// Tells what happens, and whether akkd can be reached; nothing but the end of the loop ends it.
-fn follow(surroundings: &Surroundings, wakes: &Sender<Wake>) {
-    let mut params = SubscribeParams::default();
-    let tell = |news| wakes.send(Wake::News(news)).is_ok();
-    loop {
-        let lost = start::reconnect(surroundings, RECONNECT)
-            .and_then(|client| client.subscribe("events.subscribe", &params))
-            .and_then(|mut subscription| {
-                // What was missed is in the list, which is asked for now.
-                let mut listens = tell(News::Back);
-                while listens {
-                    match subscription.next(None)?.read()? {
-                        StreamItem::Event(record) => {
-                            params.since = Some(record.cursor);
-                            listens = tell(News::Event(record));
-                        }
-                        StreamItem::Live { cursor: at } | StreamItem::Gap { to: at, .. } => params.since = Some(at),
-                    }
-                }
-                Ok(())
-            });
-        match lost {
-            Ok(()) => return,
-            Err(e) if !tell(News::Lost(e.to_string())) => return,
-            Err(_) => std::thread::sleep(BREATH),
-        }
-    }
-}
-
-/// Does what is asked, in order; of several equal questions that wait only the last is asked.
-fn serve(surroundings: &Surroundings, asked: &Receiver<Action>, wakes: &Sender<Wake>) {
-    let mut akkd = Akkd::new(surroundings);
-    while let Ok(first) = asked.recv() {
-        let waiting: Vec<Action> = [first].into_iter().chain(asked.try_iter()).collect();
-        for (at, action) in waiting.iter().enumerate() {
-            let question = matches!(action, Action::List | Action::Get(_));
-            if question && waiting[at + 1..].contains(action) {
-                continue;
-            }
-            let news = perform(&mut akkd, action).unwrap_or_else(|e| News::Told(format!("{e}; {}", e.hint())));
-            if wakes.send(Wake::News(news)).is_err() {
-                return;
-            }
-        }
-    }
-}
-
-fn perform(akkd: &mut Akkd<'_>, action: &Action) -> Result<News> {
-    let changing = |id: &akk_proto::ConversationId| ConversationParams {
-        request_id: new_request_id(),
-        conversation_id: id.to_string(),
-    };
-    let told = match action {
-        Action::List => {
-            let params = ListParams { limit: Some(PAGE), ..ListParams::default() };
-            return Ok(News::Listed(akkd.call("conversation.list", &params)?.read::<ListAnswer>()?));
-        }
-        Action::Get(id) => {
-            let params = ConversationParams { request_id: None, conversation_id: id.to_string() };
-            return Ok(News::Got(Box::new(akkd.call("conversation.get", &params)?.read::<GetAnswer>()?)));
-        }
-        Action::Send(id, text) => {
-            let params = SendParams {
-                request_id: new_request_id(),
-                conversation_id: id.to_string(),
-                message: Some(text.clone()),
-                ..SendParams::default()
-            };
-            akkd.call("conversation.send", &params)?;
-            "taken"
-        }
-        Action::Permit(id, nonce, decision) => {
-            let params = PermitParams {
-                request_id: new_request_id(),
-                conversation_id: id.to_string(),
-                nonce: Some(nonce.clone()),
-                decision: *decision,
-            };
-            akkd.call("conversation.permit", &params)?;
-            "answered"
-        }
-        Action::Cancel(id) => {
-            akkd.call("conversation.cancel", &changing(id))?;
-            "the agent is asked to stop"
-        }
-        Action::Close(id) => {
-            let params = CloseParams { request_id: new_request_id(), conversation_id: id.to_string(), reason: None };
-            akkd.call("conversation.close", &params)?;
-            "closed"
-        }
-        Action::Quit => "",
-    };
-    Ok(News::Told(told.to_owned()))
 }
