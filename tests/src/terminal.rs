@@ -29,8 +29,18 @@ pub struct Terminal {
 impl Terminal {
     /// Runs `argv` in a fresh terminal, with exactly this environment.
     pub fn open(argv: &[String], environment: &[(String, String)], cwd: &Path) -> Self {
+        Self::of_size((COLUMNS, ROWS), argv, environment, cwd)
+    }
+
+    /// The same in a terminal of so many columns and rows.
+    pub fn of_size(
+        (columns, rows): (NonZero<u16>, NonZero<u16>),
+        argv: &[String],
+        environment: &[(String, String)],
+        cwd: &Path,
+    ) -> Self {
         let (pty, pts) = pty_process::blocking::open().expect("there is a pseudo-terminal");
-        pty.resize(Size::new(ROWS.get(), COLUMNS.get())).expect("a terminal can be resized");
+        pty.resize(Size::new(rows.get(), columns.get())).expect("a terminal can be resized");
         let child = Command::new(&argv[0])
             .args(&argv[1..])
             .env_clear()
@@ -42,7 +52,7 @@ impl Terminal {
         let terminal = Self {
             child,
             pty: Arc::new(pty),
-            screen: Arc::new(Mutex::new(Parser::new_with_callbacks(ROWS, COLUMNS, 0, Answers::default()))),
+            screen: Arc::new(Mutex::new(Parser::new_with_callbacks(rows, columns, 0, Answers::default()))),
         };
         let (pty, screen) = (Arc::clone(&terminal.pty), Arc::clone(&terminal.screen));
         std::thread::spawn(move || draw(&pty, &screen));
@@ -52,6 +62,12 @@ impl Terminal {
     /// The pid of the program.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Gives it another size, as if somebody had pulled at its window.
+    pub fn resize(&self, columns: NonZero<u16>, rows: NonZero<u16>) {
+        locked(&self.screen).screen_mut().set_size(rows, columns);
+        self.pty.resize(Size::new(rows.get(), columns.get())).expect("a terminal can be resized");
     }
 
     /// What the screen shows.

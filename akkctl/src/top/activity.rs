@@ -1,10 +1,42 @@
 //! What a conversation is about right now, in a few words.
 
-use crate::output::one_line;
-use akk_proto::event::{Activity, EventBody, EventRecord};
+use crate::output::{one_line, words};
+use akk_proto::TurnId;
+use akk_proto::event::{Activity, EventBody, EventRecord, TurnOutcome};
 
-/// What the event says of it; none where it says nothing that a person would want to read in a list.
-pub(super) fn of(record: &EventRecord) -> Option<String> {
+/// What a conversation is about.
+#[derive(Debug)]
+pub(super) struct Doing {
+    /// On one line.
+    pub(super) text: String,
+    seq: u64,
+    /// The turn in which the agent said this as its answer.
+    answered: Option<TurnId>,
+}
+
+impl Doing {
+    /// What the event says of it.
+    pub(super) fn of(event: &EventRecord) -> Option<Self> {
+        let answered = match &event.body {
+            EventBody::Message(m) if m.message.kind.settles_turn() => event.turn_id.clone(),
+            _ => None,
+        };
+        Some(Self { text: said(event)?, seq: event.seq, answered })
+    }
+
+    /// Goes on with what a further event says of it.
+    pub(super) fn note(&mut self, event: &EventRecord) {
+        let Some(new) = Self::of(event).filter(|new| new.seq > self.seq) else { return };
+        // What an agent still does once it has answered is not what somebody waits for.
+        let is_tail = matches!(event.body, EventBody::AgentActivity(_));
+        if !(is_tail && self.answered.is_some() && self.answered == event.turn_id) {
+            *self = new;
+        }
+    }
+}
+
+/// None where it says nothing that a person would want to read in a list.
+fn said(record: &EventRecord) -> Option<String> {
     let text = match &record.body {
         EventBody::ConversationCreated(c) => one_line(&c.user_request),
         EventBody::Message(m) => one_line(&m.message.body),
@@ -20,7 +52,10 @@ pub(super) fn of(record: &EventRecord) -> Option<String> {
         | EventBody::ConversationNeedsModelSelection { reason, .. }
         | EventBody::ConversationClosed { reason, .. } => one_line(reason),
         EventBody::ExecutorCancelRequested { .. } => "is asked to stop".to_owned(),
-        EventBody::TurnEnded(end) => one_line(end.reason.as_deref()?),
+        // What a completed one came to was said before.
+        EventBody::TurnEnded(end) if end.outcome != TurnOutcome::Completed => {
+            end.reason.as_deref().map_or_else(|| words::outcome(end.outcome).to_owned(), one_line)
+        }
         _ => return None,
     };
     (!text.is_empty()).then_some(text)

@@ -2,7 +2,7 @@
 
 use super::fold::folded;
 use super::list::WIDE;
-use super::model::{Model, TRACE};
+use super::model::Model;
 use super::paint::{ALERT, BOLD, DIM, PLAIN, Row, colour, pieces, row, rule, style_of};
 use crate::output::text::{counted, cut, lines, width};
 use crate::output::words::{self, Ball};
@@ -79,6 +79,8 @@ pub(super) fn trace(model: &Model, view: &View, columns: usize, rows: usize) -> 
     let mut calls = HashSet::new();
     let newest = |e: &&EventRecord| match &e.body {
         EventBody::AgentActivity(Activity::Tool { id, .. }) => calls.insert((e.turn_id.clone(), id.clone())),
+        // The head says it.
+        EventBody::ConversationCreated(_) => false,
         _ => true,
     };
     let mut events = model.trace.values().rev().filter(newest).peekable();
@@ -89,7 +91,7 @@ pub(super) fn trace(model: &Model, view: &View, columns: usize, rows: usize) -> 
         if begins && day(event) != view.zoned(view.now).date() {
             block.insert(0, row(day(event).strftime("%A, %-d %B %Y").to_string(), DIM));
         }
-        if events.peek().is_none() && (event.seq > 1 || model.trace.len() >= TRACE) {
+        if events.peek().is_none() && model.trace.first_key_value().is_some_and(|(seq, _)| *seq > 1) {
             let id = short(&event.conversation_id);
             let earlier = folded(&format!("What came before: akkctl status {id} --trace"), columns);
             block.splice(0..0, earlier.into_iter().map(|line| row(line, DIM)));

@@ -177,7 +177,7 @@ fn reports(c: &ConversationSummary) -> Option<String> {
 
 /// What it does now; for the first moment what it was asked for.
 fn now(c: &ConversationSummary, model: &Model) -> String {
-    model.doing.get(&c.conversation_id).map_or_else(|| one_line(&c.user_request), |d| one_line(d))
+    model.doing.get(&c.conversation_id).map_or_else(|| one_line(&c.user_request), |d| d.text.clone())
 }
 
 /// How many conversations are in each group, in the order of the list.

@@ -1,6 +1,6 @@
 //! What the screen shows, and what news make of it. Pure: what is to be done is returned.
 
-use super::activity;
+use super::activity::Doing;
 use super::editor::Editor;
 use crate::output::View;
 use crate::output::words::Ball;
@@ -33,7 +33,7 @@ pub(super) struct Model {
     /// Lines of the trace that are below the screen.
     pub(super) scrolled: usize,
     /// What each agent did, asked or said last.
-    pub(super) doing: HashMap<ConversationId, String>,
+    pub(super) doing: HashMap<ConversationId, Doing>,
     /// Of whom that was asked already.
     pub(super) looked_at: HashSet<ConversationId>,
     /// What keys mean.
@@ -204,8 +204,8 @@ impl Model {
 
     fn got(&mut self, mut answer: Box<GetAnswer>) -> Vec<Action> {
         let id = answer.conversation.conversation_id.clone();
-        if let Some(doing) = answer.events.iter().rev().find_map(activity::of) {
-            self.doing.insert(id.clone(), doing);
+        for event in &answer.events {
+            self.note(event);
         }
         self.close_settled_request(&answer);
         // An answer about one that is no longer selected comes too late.
@@ -226,9 +226,7 @@ impl Model {
 
     fn happened(&mut self, record: Box<EventRecord>) -> Vec<Action> {
         let id = record.conversation_id.clone();
-        if let Some(doing) = activity::of(&record) {
-            self.doing.insert(id.clone(), doing);
-        }
+        self.note(&record);
         let mut wanted = vec![Action::List];
         if self.selected.as_ref() == Some(&id) {
             // Without what came before it is not known whether something is missing between.
@@ -238,6 +236,13 @@ impl Model {
             wanted.push(Action::Get(id));
         }
         wanted
+    }
+
+    fn note(&mut self, event: &EventRecord) {
+        match self.doing.get_mut(&event.conversation_id) {
+            Some(doing) => doing.note(event),
+            None => self.doing.extend(Doing::of(event).map(|d| (event.conversation_id.clone(), d))),
+        }
     }
 
     fn remember(&mut self, events: Vec<EventRecord>) {

@@ -5,8 +5,7 @@ use super::model::{Action, Mode, Model, News};
 use crate::output::samples;
 use akk_proto::api::{GetAnswer, HistoryAnswer, ListAnswer};
 use akk_proto::conversation::{ConversationSummary, Need, Status};
-use akk_proto::event::{EventBody, EventRecord, MessageRecorded, Origin};
-use akk_proto::message::MessageType;
+use akk_proto::event::{Activity, EventBody, EventRecord, MessageRecorded, Origin};
 use akk_proto::permission::{PermissionChoice, Permit};
 use akk_proto::{ConversationId, Timestamp};
 use ratatui::Terminal;
@@ -95,7 +94,12 @@ fn shown() -> Model {
     assert_eq!(wanted.len(), 5, "what the others do is asked for, once: {wanted:?}");
     model.hear(News::Got(Box::new(asked())));
     model.looked_at.extend(samples::list().conversations.into_iter().map(|c| c.conversation_id));
-    model.doing.insert(id(0), "execute: cargo test --workspace".to_owned());
+    let mut tool = samples::every_event()
+        .into_iter()
+        .find(|e| matches!(&e.body, EventBody::AgentActivity(Activity::Tool { .. })))
+        .unwrap();
+    tool.conversation_id = id(0);
+    model.hear(News::Event(Box::new(tool)));
     drawn(&mut model, 80, 24);
     model
 }
@@ -459,14 +463,29 @@ fn an_idle_screen_wakes_up_when_an_age_changes_and_else_never() {
 
 #[test]
 fn a_row_says_what_its_agent_is_about() {
-    let mut model = shown();
-    for (record, said) in [(MessageType::Progress, "Both stores pass"), (MessageType::Question, "Both stores pass")] {
-        let mut event = asked().events.pop().unwrap();
-        event.conversation_id = id(0);
-        if let EventBody::Message(m) = &mut event.body {
-            m.message.kind = record;
-        }
-        model.hear(News::Event(Box::new(event)));
-        assert!(drawn(&mut model, 120, 24).contains(&format!("verbose: {said}")));
-    }
+    let mut model = Model::default();
+    model.hear(News::Listed(samples::list()));
+    let mut seq = 0;
+    let mut happens = |model: &mut Model, body: EventBody, n: u32| {
+        seq += 1;
+        let record = asked().events.pop().unwrap();
+        let turn_id = Some(akk_proto::TurnId::nth(n));
+        model.hear(News::Event(Box::new(EventRecord { seq, conversation_id: id(0), turn_id, body, ..record })));
+        drawn(model, 120, 24)
+    };
+    let tool = |title: &str, status: &str| {
+        EventBody::AgentActivity(Activity::Tool {
+            id: title.to_owned(),
+            title: title.to_owned(),
+            kind: None,
+            status: status.to_owned(),
+            preview: None,
+        })
+    };
+    let question = asked().events.pop().unwrap().body;
+    assert!(happens(&mut model, tool("cargo test", "in_progress"), 1).contains("verbose: cargo test\n"));
+    assert!(happens(&mut model, tool("cargo test", "failed"), 1).contains("verbose: cargo test (failed)\n"));
+    assert!(happens(&mut model, question, 1).contains("verbose: Both stores pass"));
+    assert!(happens(&mut model, tool("clean up", "completed"), 1).contains("verbose: Both stores pass"), "it is asked");
+    assert!(happens(&mut model, tool("go on", "in_progress"), 2).contains("verbose: go on\n"));
 }
