@@ -58,7 +58,7 @@ pub(super) fn draw(model: &Model, view: &View, to: &mut Buffer) -> Shown {
         Mode::Help => all.extend(help(columns).into_iter().take(body)),
         Mode::Permit(asked) => {
             let page = request::request(asked, model, view, columns, body);
-            shown = Shown { page: page.page, furthest: page.furthest, end_in_sight: page.end_in_sight, cursor: None };
+            shown = Shown { page: page.room, furthest: page.furthest, end_in_sight: page.end_in_sight, cursor: None };
             let fits = page.rows.len() <= body;
             shown.end_in_sight &= fits;
             all.extend(page.rows.into_iter().take(body));

@@ -61,7 +61,7 @@ impl Model {
         if let Mode::Permit(asked) = &mut self.mode {
             asked.scrolled = asked.scrolled.min(shown.furthest);
             // Lines are passed one page at a time at most, from the first on: who sees the last one saw all.
-            asked.read |= shown.end_in_sight && !asked.rest_is_asked;
+            asked.read |= shown.end_in_sight && !asked.waits_for_rest;
         } else {
             self.scrolled = self.scrolled.min(shown.furthest);
         }
@@ -201,7 +201,7 @@ impl Asked {
         if answer == Permit::Deny {
             return None;
         }
-        if self.rest_is_asked {
+        if self.waits_for_rest {
             return Some("The rest of the request is on its way.".to_owned());
         }
         if self.request.truncated {

@@ -81,7 +81,7 @@ pub(super) struct Asked {
     /// Which of how many that wait, from 1.
     pub(super) place: (usize, usize),
     /// Whether the rest of a long text is still being asked for.
-    pub(super) rest_is_asked: bool,
+    pub(super) waits_for_rest: bool,
     /// Lines of its text that are above the screen.
     pub(super) scrolled: usize,
     /// Whether all of its lines were on the screen.
@@ -279,7 +279,7 @@ impl Model {
         let asked = Asked {
             of: c.conversation_id.clone(),
             place: (1, c.permission_requests.len()),
-            rest_is_asked: rest.is_some(),
+            waits_for_rest: rest.is_some(),
             request,
             scrolled: 0,
             read: false,
@@ -291,7 +291,7 @@ impl Model {
         if let Mode::Permit(asked) = &mut self.mode
             && asked.request.nonce == nonce
         {
-            asked.rest_is_asked = false;
+            asked.waits_for_rest = false;
             (asked.scrolled, asked.read) = (0, false);
             if let Some((text, truncated)) = text {
                 (asked.request.text, asked.request.truncated) = (text, truncated);

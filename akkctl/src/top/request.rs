@@ -11,7 +11,7 @@ use akk_proto::permission::Permit;
 /// sight.
 pub(super) struct Page {
     pub(super) rows: Vec<Row>,
-    pub(super) page: usize,
+    pub(super) room: usize,
     pub(super) furthest: usize,
     pub(super) end_in_sight: bool,
 }
@@ -37,7 +37,7 @@ pub(super) fn request(asked: &Asked, model: &Model, view: &View, columns: usize,
     let furthest = text.len().saturating_sub(room);
     let first = asked.scrolled.min(furthest);
     let below = text.len().saturating_sub(first + room);
-    let end = match (below, asked.rest_is_asked) {
+    let end = match (below, asked.waits_for_rest) {
         (0, true) => rule(vec![("the rest is on its way".to_owned(), WARN)], columns),
         (0, false) if asked.request.truncated => rule(vec![("a part of it is not known".to_owned(), WARN)], columns),
         (0, false) => rule(vec![("that is all".to_owned(), DIM)], columns),
@@ -47,7 +47,7 @@ pub(super) fn request(asked: &Asked, model: &Model, view: &View, columns: usize,
     out.extend(text.into_iter().skip(first).take(room));
     out.push(end);
     // Where there is no room for a line of it, nothing was seen.
-    Page { rows: out, page: room, furthest, end_in_sight: below == 0 && room > 0 && columns > 1 }
+    Page { rows: out, room, furthest, end_in_sight: below == 0 && room > 0 && columns > 1 }
 }
 
 fn body(asked: &Asked, columns: usize) -> Vec<Row> {
@@ -64,7 +64,7 @@ fn body(asked: &Asked, columns: usize) -> Vec<Row> {
 /// The keys that answer it.
 pub(super) fn keys(asked: &Asked) -> Vec<(&'static str, &'static str)> {
     let mut keys = Vec::new();
-    if !asked.read && !asked.rest_is_asked {
+    if !asked.read && !asked.waits_for_rest {
         keys.push(("space", "read on"));
     }
     for choice in &asked.request.answers {

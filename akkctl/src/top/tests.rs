@@ -113,7 +113,7 @@ fn asking(lines: usize) -> Model {
     let request = &mut conversation.permission_requests[0];
     request.truncated = false;
     if lines > 0 {
-        request.text = (1..=lines).map(|n| format!("line {n} of the request\n")).collect();
+        request.text = (1..=lines).map(|n| format!("line {n} of the request")).collect::<Vec<_>>().join("\n");
     }
     request.answers = Permit::ALL.map(|answer| PermissionChoice { answer, name: String::new() }).to_vec();
     let mut list = samples::list();
