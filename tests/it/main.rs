@@ -20,6 +20,7 @@ macro_rules! with_codex {
     };
 }
 
+mod attach;
 mod audit;
 mod bad_input;
 mod budget;
