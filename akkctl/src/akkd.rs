@@ -229,8 +229,8 @@ pub(crate) fn new_request_id() -> Option<RequestId> {
     RequestId::parse(uuid::Uuid::now_v7().to_string()).ok()
 }
 
-/// The better error for `e` when the akkd that runs speaks another protocol: an answer that cannot be understood, or
-/// a parameter that it does not know, then follows from that.
+/// The better error for `e` when the akkd that runs speaks another protocol or is of another version: an answer that
+/// cannot be understood, or a method or parameter that it does not know, then follows from that.
 pub(crate) fn explain(e: Error, surroundings: &Surroundings) -> Error {
     let doubtful = match &e {
         Error::NotUnderstood { .. } => true,
@@ -242,10 +242,19 @@ pub(crate) fn explain(e: Error, surroundings: &Surroundings) -> Error {
     if !doubtful {
         return e;
     }
-    Client::connect(&surroundings.paths.control_socket)
+    let version = Client::connect(&surroundings.paths.control_socket)
         .and_then(|mut c| c.call("daemon.info", &Empty {}, Duration::from_secs(5)))
-        .and_then(|a| a.read::<start::Version>())
-        .ok()
-        .and_then(|v| v.mismatch())
-        .unwrap_or(e)
+        .and_then(|a| a.read::<start::Version>());
+    match version {
+        // A wrong parameter is more often the user's than the version's.
+        Ok(version) if is_about_a_value(&e) => version.mismatch().unwrap_or(e),
+        Ok(version) => version.explain(e),
+        Err(_) => e,
+    }
+}
+
+/// Whether akkd understood the call and found a value wrong. What it does not know is told by serde's words for it.
+fn is_about_a_value(e: &Error) -> bool {
+    matches!(e, Error::Refused(f) if f.kind == ErrorKind::InvalidParams
+        && !["unknown field", "unknown variant", "missing field"].iter().any(|words| f.message.contains(words)))
 }

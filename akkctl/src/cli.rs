@@ -105,6 +105,12 @@ pub(crate) enum Command {
     ReportServer(ReportServer),
     /// Watch a delegation from beginning to end, with a built-in agent
     Demo,
+    /// Take over the conversations of the predecessor (Agent Knock Knock 0.1 and 0.2)
+    ///
+    /// Ids, history and status are kept; what its agents still work on becomes stalled. Nothing is changed there, and a second run leaves alone what the first one brought. Exit codes: 0 all of them are here, 1 some were skipped.
+    Import(Import),
+    /// Print the protocol of akkd as OpenRPC with JSON Schema
+    Schema,
     /// Print a completion script
     Completions {
         /// For which shell
@@ -385,6 +391,14 @@ pub(crate) struct Events {
     pub(crate) kind: Vec<String>,
 }
 
+/// `import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The folder of its store [default: ~/.agent-knock-knock]
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
 /// `deliveries`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -547,6 +561,9 @@ fn one_of<T: Clone + std::marker::Send + Sync + 'static>(
     PossibleValuesParser::new(words).try_map(move |t| parse(&t).ok_or("not one of the possible values"))
 }
 
+#[cfg(test)]
+#[path = "cli_docs_tests.rs"]
+mod docs_tests;
 #[cfg(test)]
 #[path = "cli_tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@ use crate::akkd::{self, Akkd};
 use crate::environment::Surroundings;
 use crate::fake::{Fake, Play, info, refusal};
 use akk_proto::api::{ConversationParams, Empty, ListAnswer, StreamItem, SubscribeParams};
+use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::paths::{Environment, Paths};
 use serde_json::json;
 use std::time::Instant;
@@ -207,11 +208,49 @@ fn an_akkd_of_another_protocol_explains_a_misunderstanding() {
     assert_eq!(e.to_string(), "akkctl 0.1.0 speaks protocol 1, the running akkd 9.9.9 speaks protocol 9");
     fake.requests();
     let fake = Fake::play(&at.paths.control_socket, vec![vec![Play::Answer(info(1))]]);
-    assert!(matches!(akkd::explain(misunderstood(), &at), Error::NotUnderstood { .. }));
+    assert!(matches!(akkd::explain(misunderstood(), &at), Error::OtherVersion { .. }));
+    fake.requests();
+    let ours = json!({"version": akk_proto::version::VERSION, "protocol": 1});
+    let fake = Fake::play(&at.paths.control_socket, vec![vec![Play::Answer(ours)]]);
+    assert!(matches!(akkd::explain(misunderstood(), &at), Error::NotUnderstood { .. }), "of one build: a defect");
     fake.requests();
     // Nobody is asked about an error that explains itself, or when nobody is there.
     assert!(matches!(akkd::explain(misunderstood(), &at), Error::NotUnderstood { .. }));
     assert!(matches!(akkd::explain(Error::ServiceStopped, &at), Error::ServiceStopped));
+}
+
+#[test]
+fn what_an_older_akkd_does_not_know_is_said_to_come_from_its_age() {
+    let (_folder, at) = home();
+    let refused = |kind, message: &str| Error::Refused(Box::new(Failure::new(kind, message, "look")));
+    let explained = |e, daemon| {
+        let fake = Fake::play(&at.paths.control_socket, vec![vec![Play::Answer(daemon)]]);
+        let e = akkd::explain(e, &at);
+        fake.requests();
+        e
+    };
+    let older = || json!({"version": "0.0.9", "protocol": 1});
+    let e = explained(refused(ErrorKind::UnknownMethod, "akkd has no method conversation.import"), older());
+    assert_eq!(e.exit_code(), 5);
+    assert!(e.to_string().ends_with("; akkctl is version 0.1.0, the running akkd is version 0.0.9"), "{e}");
+    assert!(e.hint().contains("akkctl daemon start"), "{}", e.hint());
+    let newer = json!({"version": "10.0.0", "protocol": 1});
+    let e = explained(refused(ErrorKind::UnknownMethod, "akkd has no method x"), newer);
+    assert!(e.hint().contains("akkctl that was installed with"), "the newer one is right: {}", e.hint());
+    let e = explained(refused(ErrorKind::InvalidParams, "conversation.send: unknown field `new`"), older());
+    assert!(matches!(e, Error::OtherVersion { .. }), "{e:?}");
+    let e = explained(refused(ErrorKind::InvalidParams, "a limit of 0 is not possible"), older());
+    assert!(matches!(e, Error::Refused(_)), "a wrong value is the user's: {e:?}");
+}
+
+#[test]
+fn a_newer_akkd_that_still_speaks_our_protocol_is_used() {
+    let version = |info| serde_json::from_value::<crate::start::Version>(info).unwrap();
+    let newer = |oldest: u32| json!({"version": "9.9.9", "protocol": 9, "oldest_protocol": oldest});
+    assert!(version(newer(1)).mismatch().is_none());
+    assert!(version(newer(2)).mismatch().is_some());
+    assert!(version(json!({"version": "9.9.9", "protocol": 9})).mismatch().is_some(), "it does not say so");
+    assert!(version(json!({"version": "0.0.1", "protocol": 0})).mismatch().is_some(), "too old to be understood");
 }
 
 fn item(subscription: u32, cursor: u64) -> String {

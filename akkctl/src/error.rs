@@ -134,6 +134,16 @@ pub(crate) enum Error {
         /// Its protocol.
         their_protocol: u32,
     },
+    /// akkd has not all of what akkctl asks for, and is of another version.
+    #[error("{cause}; akkctl is version {ours}, the running akkd is version {theirs}")]
+    OtherVersion {
+        /// What akkd said.
+        cause: Box<Error>,
+        /// Version of akkctl.
+        ours: &'static str,
+        /// Version of akkd.
+        theirs: String,
+    },
     /// `wait --timeout` came to its end.
     #[error("nothing happened within {} s", .0.as_secs())]
     WaitTimedOut(Duration),
@@ -210,7 +220,7 @@ impl Error {
             | Self::Broken { .. } => exit::NOT_REACHABLE,
             Self::Silent { .. } | Self::WaitTimedOut(_) => exit::TIMED_OUT,
             Self::TooLarge { .. } => ErrorKind::TooLarge.exit_code(),
-            Self::VersionMismatch { .. } => ErrorKind::VersionMismatch.exit_code(),
+            Self::VersionMismatch { .. } | Self::OtherVersion { .. } => ErrorKind::VersionMismatch.exit_code(),
             Self::AnswerTooLong { .. }
             | Self::NotUnderstood { .. }
             | Self::File { .. }
@@ -251,6 +261,14 @@ impl Error {
                     .to_owned()
             }
             Self::VersionMismatch { .. } => "Use the akkctl that was installed with the running akkd.".to_owned(),
+            Self::OtherVersion { ours, theirs, .. } if is_newer(theirs, ours) => {
+                "Use the akkctl that was installed with the running akkd.".to_owned()
+            }
+            Self::OtherVersion { .. } => {
+                "Start the akkd that was installed with this akkctl: `akkctl daemon stop` and `akkctl daemon start`; \
+                running turns go on."
+                    .to_owned()
+            }
             Self::WaitTimedOut(_) => "The work goes on; wait again, or look with `akkctl status`.".to_owned(),
             Self::File { .. } => "Check the path and its permissions.".to_owned(),
             Self::ReaderLeft => String::new(),
@@ -262,4 +280,12 @@ impl Error {
     pub(crate) fn is_broken_connection(&self) -> bool {
         matches!(self, Self::Broken { .. })
     }
+}
+
+/// Whether version `one` is newer than `other`; what is no number counts as 0.
+fn is_newer(one: &str, other: &str) -> bool {
+    let numbers = |version: &str| -> Vec<u64> {
+        version.split(['.', '-', '+']).take(3).map(|part| part.parse().unwrap_or_default()).collect()
+    };
+    numbers(one) > numbers(other)
 }

@@ -17,6 +17,7 @@ mod fake;
 mod openclaw;
 mod output;
 mod peer;
+mod predecessor;
 mod report;
 mod service;
 mod start;

@@ -5,7 +5,7 @@ use crate::environment::Surroundings;
 use crate::error::{Error, Result};
 use crate::service;
 use akk_proto::api::Empty;
-use akk_proto::version::{PROTOCOL, VERSION};
+use akk_proto::version::{OLDEST_DAEMON, PROTOCOL, Spoken, VERSION, common};
 use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use serde::Deserialize;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -220,19 +220,38 @@ fn checked(mut client: Client) -> Result<Client> {
 /// The part of `daemon.info` that every version has.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Version {
-    version: String,
+    #[serde(rename = "version")]
+    package: String,
     protocol: u32,
+    /// Said since akkd understands more than one.
+    #[serde(default)]
+    oldest_protocol: Option<u32>,
 }
 
 impl Version {
-    /// The error for an akkd of another protocol.
+    /// The error for an akkd with which there is no common protocol.
     pub(crate) fn mismatch(&self) -> Option<Error> {
-        (self.protocol != PROTOCOL).then(|| Error::VersionMismatch {
+        let ours = Spoken { oldest: OLDEST_DAEMON, newest: PROTOCOL };
+        let theirs = Spoken { oldest: self.oldest_protocol.unwrap_or(self.protocol), newest: self.protocol };
+        common(ours, theirs).is_none().then(|| Error::VersionMismatch {
             ours: VERSION,
             our_protocol: PROTOCOL,
-            theirs: self.version.clone(),
+            theirs: self.package.clone(),
             their_protocol: self.protocol,
         })
+    }
+
+    /// The better error for a call that this akkd refused because it does not know all of it.
+    ///
+    /// With a common protocol a client may still ask for what was added since, or what another build has.
+    pub(crate) fn explain(&self, refused: Error) -> Error {
+        if let Some(mismatch) = self.mismatch() {
+            return mismatch;
+        }
+        if self.package == VERSION {
+            return refused;
+        }
+        Error::OtherVersion { cause: Box::new(refused), ours: VERSION, theirs: self.package.clone() }
     }
 }
 

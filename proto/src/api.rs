@@ -15,16 +15,21 @@ use serde::{Deserialize, Serialize};
 
 /// Nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Empty {}
 
 /// What akkd says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DaemonInfo {
     /// Version of the package.
     pub version: String,
     /// Version of this protocol.
     pub protocol: u32,
+    /// The oldest version of it that is understood; `protocol` where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_protocol: Option<u32>,
     /// Its process id.
     pub pid: u32,
     /// Since when it runs.
@@ -54,6 +59,7 @@ pub struct DaemonInfo {
 
 /// Parameters of `daemon.stop`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StopParams {
     /// End running agents too. Otherwise running turns are left alone and the next akkd goes on with them.
@@ -62,6 +68,7 @@ pub struct StopParams {
 
 /// Parameters of `conversation.delegate`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DelegateParams {
     /// The client's own name for this call: a repeat is answered, not repeated.
@@ -106,6 +113,7 @@ pub struct DelegateParams {
 
 /// Answer of `conversation.delegate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DelegateAnswer {
     /// The conversation.
     pub conversation: ConversationView,
@@ -118,6 +126,7 @@ pub struct DelegateAnswer {
 
 /// Parameters of `conversation.send`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SendParams {
     /// The client's own name for this call.
@@ -141,6 +150,7 @@ pub struct SendParams {
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SendState {
     /// A turn was started with it.
@@ -151,6 +161,7 @@ pub enum SendState {
 
 /// Answer of `conversation.send` and `conversation.recover`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SendAnswer {
     /// The conversation after it.
     pub conversation: ConversationView,
@@ -173,6 +184,7 @@ pub struct SendAnswer {
 
 /// Parameters of methods that need a conversation only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ConversationParams {
     /// The client's own name for this call, where it changes something.
@@ -183,6 +195,7 @@ pub struct ConversationParams {
 
 /// Answer of `conversation.cancel` and `conversation.close`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CancelAnswer {
     /// The conversation after it.
     pub conversation: ConversationView,
@@ -196,6 +209,7 @@ pub struct CancelAnswer {
 
 /// Parameters of `conversation.close`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CloseParams {
     /// The client's own name for this call.
@@ -208,6 +222,7 @@ pub struct CloseParams {
 
 /// Parameters of `conversation.permit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PermitParams {
     /// The client's own name for this call.
@@ -225,6 +240,7 @@ pub struct PermitParams {
 
 /// Answer of `conversation.permit`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermitAnswer {
     /// The conversation after it.
     pub conversation: ConversationView,
@@ -240,6 +256,7 @@ pub struct PermitAnswer {
 
 /// Parameters of `conversation.list`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ListParams {
     /// Terminal ones too.
@@ -258,6 +275,7 @@ pub struct ListParams {
 
 /// Answer of `conversation.list`, newest activity first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ListAnswer {
     /// The page.
     pub conversations: Vec<ConversationSummary>,
@@ -270,6 +288,7 @@ pub struct ListAnswer {
 
 /// Answer of `conversation.get`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GetAnswer {
     /// The conversation.
     pub conversation: ConversationView,
@@ -281,6 +300,7 @@ pub struct GetAnswer {
 
 /// Parameters of `conversation.transcript` and `conversation.trace`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct HistoryParams {
     /// An id, a unique prefix or suffix of one, or `@last`.
@@ -293,6 +313,7 @@ pub struct HistoryParams {
 
 /// Answer of `conversation.transcript` and `conversation.trace`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HistoryAnswer {
     /// The conversation's full id.
     pub conversation_id: ConversationId,
@@ -307,6 +328,7 @@ pub struct HistoryAnswer {
 
 /// Parameters of `conversation.search`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchParams {
     /// Words; all must occur.
@@ -317,6 +339,7 @@ pub struct SearchParams {
 
 /// One hit of a search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SearchHit {
     /// The conversation.
     pub conversation_id: ConversationId,
@@ -337,6 +360,7 @@ pub struct SearchHit {
 
 /// Answer of `conversation.search`, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SearchAnswer {
     /// The hits.
     pub hits: Vec<SearchHit>,
@@ -344,6 +368,7 @@ pub struct SearchAnswer {
 
 /// Parameters of `conversation.wait`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct WaitParams {
     /// An id, a unique prefix or suffix of one, or `@last`; left out with `any`.
@@ -356,6 +381,7 @@ pub struct WaitParams {
 
 /// Answer of `conversation.wait`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WaitAnswer {
     /// What the conversation needs; none when the time was over.
     pub need: Option<Need>,
@@ -371,6 +397,7 @@ pub struct WaitAnswer {
 
 /// Parameters of `conversation.result`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ResultParams {
     /// An id, a unique prefix or suffix of one, or `@last`.
@@ -381,6 +408,7 @@ pub struct ResultParams {
 
 /// Answer of `conversation.result`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResultAnswer {
     /// The conversation's full id.
     pub conversation_id: ConversationId,
@@ -392,6 +420,7 @@ pub struct ResultAnswer {
 
 /// Answer of `conversation.delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeleteAnswer {
     /// What is gone, for good.
     pub conversation_id: ConversationId,
@@ -399,6 +428,7 @@ pub struct DeleteAnswer {
 
 /// Parameters of `events.subscribe`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SubscribeParams {
     /// Only events with a higher cursor; from now on when left out.
@@ -411,6 +441,7 @@ pub struct SubscribeParams {
 
 /// What a subscription sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "item", rename_all = "snake_case")]
 pub enum StreamItem {
     /// One event; cursors rise.
@@ -431,6 +462,7 @@ pub enum StreamItem {
 
 /// Parameters of `delivery.list`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DeliveryListParams {
     /// Only this conversation.
@@ -443,6 +475,7 @@ pub struct DeliveryListParams {
 
 /// Answer of `delivery.list`, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeliveryListAnswer {
     /// The rows.
     pub deliveries: Vec<DeliveryView>,
@@ -450,6 +483,7 @@ pub struct DeliveryListAnswer {
 
 /// Parameters of `delivery.retry` and `delivery.ack`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryParams {
     /// The row.
@@ -461,6 +495,7 @@ pub struct DeliveryParams {
 
 /// Parameters of `delivery.subscribe`: OpenClaw's plugin says who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeliverySubscribeParams {
     /// The installation of OpenClaw, by a name that stays; 500 characters at most.
@@ -475,6 +510,7 @@ pub struct DeliverySubscribeParams {
 
 /// Parameters of `delivery.handed`: OpenClaw accepted it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryHandedParams {
     /// The row.
@@ -491,6 +527,7 @@ pub struct DeliveryHandedParams {
 
 /// Parameters of `delivery.failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryFailedParams {
     /// The row.
@@ -505,6 +542,7 @@ pub struct DeliveryFailedParams {
 
 /// Parameters of `delivery.probed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryProbedParams {
     /// As it was asked.
@@ -517,6 +555,7 @@ pub struct DeliveryProbedParams {
 
 /// How good a check is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CheckLevel {
     /// As it should be.
@@ -531,6 +570,7 @@ pub enum CheckLevel {
 
 /// One line of `daemon.doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Check {
     /// What was looked at, in a few words.
     pub name: String,
@@ -551,6 +591,7 @@ pub mod check {
 
 /// Answer of `daemon.doctor`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DoctorAnswer {
     /// What akkd can see by itself, in the order in which a report travels.
     pub checks: Vec<Check>,
@@ -560,6 +601,7 @@ pub struct DoctorAnswer {
 
 /// Answer of `delivery.retry`, `.ack`, `.handed` and `.failed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeliveryAnswer {
     /// The row after it.
     pub delivery: DeliveryView,
@@ -567,6 +609,7 @@ pub struct DeliveryAnswer {
 
 /// Parameters of `callback.report`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReportParams {
     /// The conversation, by its full id.
@@ -588,6 +631,7 @@ pub struct ReportParams {
 
 /// Answer of `callback.report`: the message is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportAnswer {
     /// The message as it was recorded (for a duplicate: the first one).
     pub message_id: MessageId,
@@ -604,6 +648,7 @@ pub struct ReportAnswer {
 
 /// Parameters of `callback.await_answer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AwaitParams {
     /// The conversation, by its full id.
@@ -618,6 +663,7 @@ pub struct AwaitParams {
 
 /// Answer of `callback.await_answer`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AwaitAnswer {
     /// The message that goes to the agent next. It waits like any other until `callback.confirm_answer` takes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -631,6 +677,7 @@ pub struct AwaitAnswer {
 
 /// Parameters of `callback.confirm_answer`: the agent is being told, in the turn in which it asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmParams {
     /// The conversation, by its full id.
@@ -645,6 +692,7 @@ pub struct ConfirmParams {
 
 /// Answer of `callback.confirm_answer`: durable. Repeats are answered the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfirmAnswer {
     /// Whether it counts as sent. If not, it goes to the agent another way, and must not be told here.
     pub confirmed: bool,
@@ -665,6 +713,7 @@ mod rpc {
     };
     use crate::audit::{AuditAnswer, AuditParams};
     use crate::delivery::DeliveryItem;
+    use crate::import::{ImportAnswer, ImportParams};
     use crate::session::{DiscoverAnswer, DiscoverParams, SessionItem, TakeoverAnswer, TakeoverParams, WatchParams};
     use jsonrpsee::core::{RpcResult, SubscriptionResult};
     use jsonrpsee::proc_macros::rpc;
@@ -728,6 +777,9 @@ mod rpc {
         /// Deletes a terminal conversation for good.
         #[method(name = "conversation.delete")]
         async fn delete(&self, params: ConversationParams) -> RpcResult<DeleteAnswer>;
+        /// Takes over a conversation of the predecessor, with its history.
+        #[method(name = "conversation.import")]
+        async fn import(&self, params: ImportParams) -> RpcResult<ImportAnswer>;
         /// The outbox.
         #[method(name = "delivery.list")]
         async fn delivery_list(&self, params: DeliveryListParams) -> RpcResult<DeliveryListAnswer>;

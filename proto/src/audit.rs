@@ -17,6 +17,7 @@ pub const UNFINISHED: &str = "unfinished";
 
 /// Parameters of `daemon.audit`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AuditParams {
     /// Only calls from this moment on.
@@ -32,6 +33,7 @@ pub struct AuditParams {
 
 /// Answer of `daemon.audit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditAnswer {
     /// The newest rows that fit, the oldest of them first.
     pub rows: Vec<AuditRow>,
@@ -41,6 +43,7 @@ pub struct AuditAnswer {
 
 /// A call that was to change something, also one that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditRow {
     /// When it came.
     pub at: Timestamp,
@@ -63,6 +66,7 @@ pub struct AuditRow {
 
 /// A way into akkd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuditWay {
     /// The control socket.
@@ -94,6 +98,7 @@ impl AuditWay {
 
 /// The process that connected, as it was at that moment. It may have handed the connection on since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditPeer {
     /// Its process id, where the system tells it and akkd's pid namespace has one for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 use crate::delivery::Recipient;
 use crate::event::TurnOutcome;
+use crate::import::Imported;
 use crate::message::{Actor, Message};
 use crate::permission::PermissionView;
 use crate::session::{AttachmentView, ForkView};
@@ -11,6 +12,7 @@ use std::fmt;
 
 /// Where a conversation stands. See `spec/01`: the table of statuses is the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Recorded, nothing sent yet.
@@ -107,6 +109,7 @@ impl fmt::Display for Status {
 
 /// What a conversation waits for, as `wait` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
     /// The agent finished its round (also after a cancelled turn: `idle`).
@@ -142,6 +145,7 @@ impl Need {
 
 /// How an agent is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// The Agent Client Protocol, spoken by akkd itself.
@@ -171,6 +175,7 @@ impl fmt::Display for Transport {
 
 /// What happens to an agent's permission requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PermissionPolicy {
     /// Ask a person. Over ACP only, where it is the default.
@@ -197,6 +202,7 @@ impl PermissionPolicy {
 
 /// What happens when the agent session cannot be reached before the agent showed any activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RecoveryPolicy {
     /// A fresh agent session gets a replay of what akkd knows.
@@ -208,6 +214,7 @@ pub enum RecoveryPolicy {
 
 /// How near a conversation is to its limit of rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetLevel {
     /// Below 60 % of the soft limit.
@@ -238,6 +245,7 @@ impl BudgetLevel {
 
 /// Who works on a conversation, and how it is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ExecutorView {
     /// The agent kind: what a user types.
     pub kind: String,
@@ -254,6 +262,7 @@ pub struct ExecutorView {
 
 /// Identity of a process: pid alone is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProcessView {
     /// The launch it belongs to.
     pub launch_id: LaunchId,
@@ -265,6 +274,7 @@ pub struct ProcessView {
 
 /// The open turn, or the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnView {
     /// Which turn.
     pub turn_id: TurnId,
@@ -286,6 +296,7 @@ pub struct TurnView {
 
 /// What `needs_recovery` waits for, and what became of former sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RecoveryView {
     /// Why the session could not be used.
     pub reason: String,
@@ -299,6 +310,7 @@ pub struct RecoveryView {
 
 /// What `needs_model_selection` waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModelSelectionView {
     /// The model that was refused, where it is known.
     pub attempted: Option<String>,
@@ -312,6 +324,7 @@ pub struct ModelSelectionView {
 
 /// A conversation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConversationView {
     /// Its id.
     pub conversation_id: ConversationId,
@@ -379,6 +392,9 @@ pub struct ConversationView {
     /// What was carried over from a forked session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork_context_takeover: Option<Box<ForkView>>,
+    /// That it came from the predecessor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Box<Imported>>,
     /// Deliveries that the orchestrator has not acknowledged.
     pub undelivered: u64,
     /// Those of them that wait for more than ten minutes.
@@ -398,6 +414,7 @@ pub struct ConversationView {
 
 /// One line of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConversationSummary {
     /// Its id.
     pub conversation_id: ConversationId,
@@ -432,6 +449,7 @@ pub struct ConversationSummary {
 
 /// What a turn came to, in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnResult {
     /// Which turn.
     pub turn_id: TurnId,

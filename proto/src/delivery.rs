@@ -7,6 +7,7 @@ use std::fmt;
 
 /// How a conversation's reports travel; fixed when it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SinkKind {
     /// Through OpenClaw's plugin, into the session that asked.
@@ -45,6 +46,7 @@ impl fmt::Display for SinkKind {
 /// Where the orchestrator's session stood when the conversation began, as OpenClaw told it (2026.9: the context of a
 /// tool or a command). The session key itself is `orchestrator`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipient {
     /// The installation of OpenClaw, by a name that its plugin keeps.
@@ -72,6 +74,7 @@ pub struct Recipient {
 
 /// Where a delivery stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Waits for its turn or its next attempt.
@@ -104,6 +107,7 @@ impl DeliveryState {
 
 /// What a delivery carries to a sink; fixed when it is queued.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeliveryBody {
     /// The deterministic key.
     pub key: DeliveryId,
@@ -143,6 +147,7 @@ pub struct DeliveryBody {
 
 /// What a person is asked for, for `conversation.permit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermissionNotice {
     /// Names the request.
     pub nonce: String,
@@ -162,6 +167,7 @@ pub struct PermissionNotice {
 
 /// What OpenClaw accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Handed {
     /// Which attempt, from 1.
     pub attempt: u32,
@@ -177,6 +183,7 @@ pub struct Handed {
 
 /// Why a delivery waits for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ParkReason {
     /// The session was reset, or is gone.
@@ -205,6 +212,7 @@ impl ParkReason {
 
 /// One row of the outbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeliveryView {
     /// The row.
     pub delivery_id: DeliveryId,
@@ -246,6 +254,7 @@ pub struct DeliveryView {
 
 /// What a subscriber of deliveries is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "item", rename_all = "snake_case")]
 pub enum DeliveryItem {
     /// Tell this.
@@ -266,6 +275,7 @@ pub enum DeliveryItem {
 
 /// One delivery, offered to the subscriber that can tell it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Offer {
     /// The row.
     pub delivery_id: DeliveryId,
@@ -286,6 +296,7 @@ pub struct Offer {
 
 /// Why an attempt did not end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureReason {
     /// Certainly not told: to be tried again later.
@@ -298,6 +309,7 @@ pub enum FailureReason {
 
 /// A subscriber of deliveries, as `daemon.doctor` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PluginView {
     /// The installation of OpenClaw.
     pub gateway: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The stable word for what went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// No such conversation, turn, delivery.
@@ -137,6 +138,7 @@ impl ErrorKind {
 
 /// The `data` member of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorData {
     /// The stable word.
     pub kind: ErrorKind,

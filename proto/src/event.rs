@@ -2,6 +2,7 @@
 
 use crate::conversation::{BudgetLevel, PermissionPolicy, RecoveryPolicy, Transport};
 use crate::delivery::{ParkReason, Recipient, SinkKind};
+use crate::import::Imported;
 use crate::message::{Actor, Message};
 use crate::permission::{PermissionRequested, PermissionSettled};
 use crate::session::{ForkOrigin, NativeAttachment};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// One entry of the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventRecord {
     /// Rises by one per conversation, from 1.
     pub seq: u64,
@@ -29,6 +31,7 @@ pub struct EventRecord {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventBody {
     /// The conversation was recorded.
@@ -197,6 +200,15 @@ pub enum EventBody {
     NativeSessionBootstrapped,
     /// The new session has taken its first prompt, with the summary.
     ForkSessionBootstrapped,
+    /// The history up to here is the predecessor's; from here on the conversation is akkd's.
+    ConversationImported(Box<Imported>),
+    /// The predecessor noted it; changes nothing.
+    PredecessorEvent {
+        /// The predecessor's name for it.
+        name: String,
+        /// What it said, redacted, 400 characters at most.
+        detail: String,
+    },
     /// A delivery to the orchestrator was tried.
     DeliveryAttempt {
         /// Which.
@@ -270,6 +282,8 @@ impl EventBody {
             Self::NativeSessionForked(_) => "native_session_forked",
             Self::NativeSessionBootstrapped => "native_session_bootstrapped",
             Self::ForkSessionBootstrapped => "fork_session_bootstrapped",
+            Self::ConversationImported(_) => "conversation_imported",
+            Self::PredecessorEvent { .. } => "predecessor_event",
             Self::DeliveryAttempt { .. } => "delivery_attempt",
             Self::DeliveryAccepted { .. } => "delivery_accepted",
             Self::DeliveryParked { .. } => "delivery_parked",
@@ -280,6 +294,7 @@ impl EventBody {
 
 /// Everything that is fixed when a conversation begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Created {
     /// Its id. Another name on the wire than the record's own, into which this is flattened.
     #[serde(rename = "id", alias = "conversation_id")]
@@ -335,6 +350,7 @@ pub struct Created {
 
 /// A message, and how it came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MessageRecorded {
     /// The message.
     pub message: Message,
@@ -347,6 +363,7 @@ pub struct MessageRecorded {
 
 /// How a message came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Sent by the orchestrator, to be prompted at once.
@@ -359,10 +376,13 @@ pub enum Origin {
     Callback,
     /// The final text of a turn.
     Derived,
+    /// From the predecessor's history, either way.
+    Imported,
 }
 
 /// What identifies a repeat of a report: hex digests of its ids and of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fingerprint {
     /// Of the id that the agent gave and the content, where it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -376,6 +396,7 @@ pub struct Fingerprint {
 
 /// A prompt that is to be handed to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnStart {
     /// The turn. Another name on the wire than the record's own, into which this is flattened.
     #[serde(rename = "opened", alias = "turn_id")]
@@ -391,6 +412,7 @@ pub struct TurnStart {
 
 /// What a prompt holds besides its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PromptKind {
     /// The bootstrap: the agent session is new.
@@ -403,6 +425,7 @@ pub enum PromptKind {
 
 /// How the agent session was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionEnsured {
     /// The agent's own id of it.
     pub native_session_id: String,
@@ -415,6 +438,7 @@ pub struct SessionEnsured {
 
 /// How an agent session was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionReached {
     /// Made now.
@@ -429,6 +453,7 @@ pub enum SessionReached {
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// By itself, with this code.
@@ -439,6 +464,7 @@ pub enum Exit {
 
 /// A step to stop an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CancelStep {
     /// The protocol's own cancel.
@@ -451,6 +477,7 @@ pub enum CancelStep {
 
 /// What the agent did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "activity", rename_all = "snake_case")]
 pub enum Activity {
     /// A tool call began or changed its status.
@@ -492,6 +519,7 @@ pub enum Activity {
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TurnOutcome {
     /// It was settled by a report or ended with a text.
@@ -508,6 +536,7 @@ pub enum TurnOutcome {
 
 /// The end of a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TurnEnd {
     /// What it came to.
     pub outcome: TurnOutcome,

@@ -16,10 +16,13 @@ pub mod drops;
 pub mod error;
 pub mod event;
 pub mod ids;
+pub mod import;
 pub mod limits;
 pub mod message;
 pub mod paths;
 pub mod permission;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod session;
 pub mod time;
 pub mod version;

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// Who speaks. `openclaw` is the orchestrator; any other name is a coding agent's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Actor(pub String);
 
@@ -29,6 +30,7 @@ impl fmt::Display for Actor {
 
 /// What a message is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MessageType {
     /// Work to do; to the agent.
@@ -110,6 +112,7 @@ impl fmt::Display for MessageType {
 
 /// One message of a conversation, as it is recorded, prompted and delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Message {
     /// Made by akkd.
     pub id: MessageId,

@@ -6,6 +6,7 @@ use std::fmt;
 
 /// What an agent asks for, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermissionRequest {
     /// The start that its process comes from: an answer is for that one only.
     pub launch_id: LaunchId,
@@ -27,6 +28,7 @@ pub struct PermissionRequest {
 
 /// An answer that an agent offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermissionOption {
     /// The agent's name for it; 1,000 bytes at most.
     pub id: String,
@@ -38,6 +40,7 @@ pub struct PermissionOption {
 
 /// A request that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermissionRequested {
     /// Names the request; good for one answer. Eight hexadecimal digits.
     pub nonce: String,
@@ -50,6 +53,7 @@ pub struct PermissionRequested {
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermissionSettled {
     /// Which.
     pub nonce: String,
@@ -64,6 +68,7 @@ pub struct PermissionSettled {
 
 /// The answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PermissionDecision {
     /// This once.
@@ -90,6 +95,7 @@ impl PermissionDecision {
 
 /// What settled a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SettledBy {
     /// Somebody answered it.
@@ -108,6 +114,7 @@ pub enum SettledBy {
 
 /// What a person says to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Permit {
     /// Yes, this once.
@@ -140,6 +147,7 @@ impl fmt::Display for Permit {
 
 /// An answer that can be given to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermissionChoice {
     /// What to say.
     pub answer: Permit,
@@ -150,6 +158,7 @@ pub struct PermissionChoice {
 
 /// A request that waits for an answer, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PermissionView {
     /// Names it in `conversation.permit`.
     pub nonce: String,

@@ -5,7 +5,10 @@ use std::fmt;
 
 /// A moment in UTC, in whole milliseconds since the Unix epoch; on the wire RFC 3339 with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Timestamp(pub i64);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transparent))]
+pub struct Timestamp(
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("format" = "date-time")))] pub i64,
+);
 
 impl Timestamp {
     /// Milliseconds from `earlier` to this moment; negative when the clock went back.

@@ -31,6 +31,7 @@ mod delivery;
 mod delivery_plugin;
 mod demo;
 mod discovery;
+mod docs;
 mod hostile;
 mod layout;
 mod native_turns;

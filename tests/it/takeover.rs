@@ -364,9 +364,22 @@ async fn shared(akkd: &Native) -> (Terminal, String) {
     (terminal, id)
 }
 
-/// Waits until no turn runs in a session.
+/// Waits until the list shows that no turn runs in a session.
 async fn free(akkd: &Native, session: &str) {
     akkd.seen(session, |s| s.activity == SessionActivity::Idle).await;
+}
+
+/// Sends a message as soon as the person's turn is over. The terminal shows the last text of a turn, and the list may
+/// show what was before it, a moment before the daemon that runs it has ended it; until then a message is refused.
+async fn send_when_free(akkd: &Native, conversation: &akk_proto::id::ConversationId, message: &str) {
+    let sent = async || match akkd.try_send(conversation, message).await {
+        Ok(_) => Some(()),
+        Err(refused) => {
+            assert_eq!(refused.kind, ErrorKind::SessionWorking, "{refused:?}");
+            None
+        }
+    };
+    wait_for("the turn of the person to be over", sent).await;
 }
 
 with_codex!(a_session_of_the_shared_daemon_is_joined_and_the_terminal_shows_what_is_sent, akkd, {
@@ -383,9 +396,8 @@ with_codex!(a_session_of_the_shared_daemon_is_joined_and_the_terminal_shows_what
     terminal.shows("• It was swordfish.").await;
     say(&terminal, "SAY I am here too").await;
     terminal.shows("• I am here too").await;
-    free(&akkd, &id).await;
     let conversation = joined.conversation.unwrap().conversation_id;
-    akkd.send(&conversation, "SAY So am I").await;
+    send_when_free(&akkd, &conversation, "SAY So am I").await;
     assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "So am I");
     terminal.shows("• So am I").await;
     assert!(akkd.codex.model.prompts("So am I")[0].knows("I am here too"));
@@ -402,8 +414,7 @@ with_codex!(a_message_is_never_mixed_into_the_turn_of_the_person_at_the_terminal
     assert_eq!(akkd.get(&conversation).await.status, Status::Idle, "nothing was recorded");
     akkd.codex.model.let_go("the line");
     terminal.shows("• mine is done").await;
-    free(&akkd, &id).await;
-    akkd.send(&conversation, "SAY then mine").await;
+    send_when_free(&akkd, &conversation, "SAY then mine").await;
     assert_eq!(akkd.wait_need(&conversation, Need::Done).await.message.unwrap().body, "then mine");
     terminal.shows("• then mine").await;
     assert!(akkd.codex.model.prompts("SAY then mine")[0].knows("mine is done"));

@@ -8,9 +8,11 @@ mod deliveries;
 mod demo;
 mod doctor;
 mod follow;
+mod import;
 mod input;
 mod openclaw;
 mod report_server;
+mod schema;
 mod sessions;
 mod takeover;
 mod wait;
@@ -86,6 +88,8 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::Callback(args) => callback::run(args, &context),
         Command::ReportServer(args) => report_server::run(args),
         Command::Demo => demo::run(context.view),
+        Command::Import(args) => import::run(args, &context),
+        Command::Schema => schema::run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "akkctl", &mut script);

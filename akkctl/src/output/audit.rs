@@ -2,7 +2,7 @@
 
 use super::View;
 use super::terminal::{ALERT, DIM, WARN};
-use super::text::{cut_front, one_line, padded, short, width};
+use super::text::{column_widths, cut_front, one_line, padded, short};
 use akk_proto::audit::{AuditAnswer, AuditPeer, AuditRow, AuditWay, OK, UNANSWERED, UNFINISHED};
 
 const HEAD: [&str; 5] = ["TIME", "METHOD", "CONV", "RESULT", "PID"];
@@ -13,8 +13,7 @@ pub(crate) fn audit(answer: &AuditAnswer, view: &View) -> String {
         return "Nobody asked for a change.\n".to_owned();
     }
     let rows: Vec<[String; 5]> = answer.rows.iter().map(|row| cells(row, view)).collect();
-    let widths: [usize; 5] =
-        std::array::from_fn(|i| rows.iter().map(|r| width(&r[i])).chain([HEAD[i].len()]).max().unwrap_or_default());
+    let widths = column_widths(HEAD, rows.iter());
     let head: String = HEAD.iter().zip(&widths).map(|(h, w)| padded(h, w + 2)).collect();
     let mut out = view.paint(DIM, &format!("{head}BY"));
     out.push('\n');

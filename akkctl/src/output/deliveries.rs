@@ -1,7 +1,7 @@
 //! `akkctl deliveries`: what waits for the orchestrator.
 
 use super::terminal::DIM;
-use super::text::{fit, one_line, padded, short, width, wrapped};
+use super::text::{column_widths, fit, one_line, padded, short, wrapped};
 use super::{View, words};
 use akk_proto::api::DeliveryListAnswer;
 use akk_proto::delivery::{DeliveryState, DeliveryView};
@@ -15,8 +15,7 @@ pub(crate) fn deliveries(answer: &DeliveryListAnswer, view: &View) -> String {
         return "Nothing waits for an orchestrator.\n".to_owned();
     }
     let rows: Vec<[String; 6]> = answer.deliveries.iter().map(|d| cells(d, view)).collect();
-    let widths: [usize; 6] =
-        std::array::from_fn(|i| rows.iter().map(|r| width(&r[i])).chain([HEAD[i].len()]).max().unwrap_or_default());
+    let widths = column_widths(HEAD, rows.iter());
     let mut out = String::new();
     let head: String = HEAD.iter().zip(&widths).map(|(h, w)| padded(h, w + 2)).collect();
     out.push_str(&view.paint(DIM, &format!("{head}TEXT")));

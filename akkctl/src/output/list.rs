@@ -1,7 +1,7 @@
 //! `akkctl list`: who must act, newest activity first.
 
 use super::terminal::{BOLD, DIM, WARN};
-use super::text::{counted, fit, one_line, padded, short, width};
+use super::text::{column_widths, counted, fit, one_line, padded, short};
 use super::{View, words};
 use akk_proto::api::{ListAnswer, ListParams};
 use akk_proto::conversation::ConversationSummary;
@@ -21,9 +21,7 @@ pub(crate) fn list(answer: &ListAnswer, asked: &ListParams, view: &View) -> Stri
     }
     let ids = distinct_ids(&answer.conversations);
     let rows: Vec<Row> = answer.conversations.iter().map(|c| Row::of(c, &ids, view)).collect();
-    let widths: [usize; COLUMNS] = std::array::from_fn(|i| {
-        rows.iter().map(|r| width(&r.cells[i])).chain([HEAD[i].len()]).max().unwrap_or_default()
-    });
+    let widths = column_widths(HEAD, rows.iter().map(|r| &r.cells));
     out.push_str(&view.paint(DIM, &line(&HEAD.map(str::to_owned), &widths, "REQUEST")));
     out.push('\n');
     let left = view.width.map(|w| w.saturating_sub(INDENT + widths.iter().map(|w| w + GAP).sum::<usize>()));

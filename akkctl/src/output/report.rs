@@ -511,6 +511,15 @@ mod tests {
             Error::NotUnderstood { method: method(), detail: "missing field `total` at line 1 column 9".into() },
             Error::VersionMismatch { ours: "0.2.0", our_protocol: 2, theirs: "0.1.0".into(), their_protocol: 1 },
             Error::VersionMismatch { ours: "0.1.0", our_protocol: 1, theirs: "0.2.0".into(), their_protocol: 2 },
+            Error::OtherVersion {
+                cause: Box::new(Error::Refused(Box::new(Failure::new(
+                    ErrorKind::UnknownMethod,
+                    "akkd has no method conversation.import",
+                    "look at its version",
+                )))),
+                ours: "0.2.0",
+                theirs: "0.1.0".into(),
+            },
             Error::WaitTimedOut(second(5)),
             Error::file("read", std::path::Path::new("/tmp/request.md"), io()),
             Error::Report { cause: Box::new(Error::NotRunning(socket())), hint: "end your turn" },

@@ -8,6 +8,7 @@ use akk_proto::audit::{AuditAnswer, AuditPeer, AuditRow, AuditWay};
 use akk_proto::conversation::*;
 use akk_proto::delivery::{DeliveryState, DeliveryView, ParkReason, SinkKind};
 use akk_proto::event::*;
+use akk_proto::import::{Imported, Standing};
 use akk_proto::message::{Actor, Message, MessageType};
 use akk_proto::permission::*;
 use akk_proto::{ConversationId, DeliveryId, LaunchId, MessageId, Timestamp, TurnId};
@@ -93,6 +94,7 @@ pub(crate) fn conversation() -> ConversationView {
         model_selection: None,
         native_session_takeover: None,
         fork_context_takeover: None,
+        imported: None,
         undelivered: 0,
         overdue: 0,
         turn: Some(TurnView {
@@ -110,6 +112,20 @@ pub(crate) fn conversation() -> ConversationView {
         queued: vec![],
         recovery_policy: RecoveryPolicy::Auto,
         permissions: PermissionPolicy::All,
+    }
+}
+
+/// It came from the predecessor, where its agent worked.
+pub(crate) fn imported() -> Imported {
+    let reason = "imported from the predecessor as waiting_for_agent: the process that may work on it is not akkd's";
+    Imported {
+        former_status: Status::WaitingForAgent,
+        former_session: Some("akk-codex-20260620110525-89abcdef".into()),
+        native_session: None,
+        last_task: Some(message_id(1)),
+        rounds_used: 3,
+        imported_at: ago(MINUTE),
+        standing: Standing::Stalled { reason: reason.into() },
     }
 }
 
@@ -257,6 +273,7 @@ pub(crate) fn info() -> DaemonInfo {
     DaemonInfo {
         version: "0.1.0".into(),
         protocol: 1,
+        oldest_protocol: Some(1),
         pid: 4200,
         started_at: ago(7_500_000),
         uptime_ms: 7_500_000,
@@ -598,6 +615,8 @@ pub(crate) fn every_event() -> Vec<EventRecord> {
         (0, EventBody::NativeSessionForked(Box::new(sessions::fork_origin()))),
         (0, EventBody::NativeSessionBootstrapped),
         (0, EventBody::ForkSessionBootstrapped),
+        (0, EventBody::ConversationImported(Box::new(imported()))),
+        (0, EventBody::PredecessorEvent { name: "executor_launch".into(), detail: "pid 7".into() }),
         (
             0,
             EventBody::DeliveryAttempt {

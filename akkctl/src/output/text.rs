@@ -165,6 +165,14 @@ pub(crate) fn bytes(n: u64) -> String {
     }
 }
 
+/// How wide each column of a table is: its head or its widest cell, in columns of a terminal.
+pub(super) fn column_widths<'a, const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = &'a [String; N]> + Clone,
+) -> [usize; N] {
+    std::array::from_fn(|i| rows.clone().map(|row| width(&row[i])).chain([head[i].len()]).max().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

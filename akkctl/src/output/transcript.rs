@@ -60,6 +60,7 @@ impl<'a> Transcript<'a> {
             | EventBody::LimitsChanged { .. }
             | EventBody::ModelSelected { .. }
             | EventBody::DropRefused { .. }
+            | EventBody::ConversationImported(_)
             | EventBody::NativeSessionAttached(_)
             | EventBody::NativeSessionForked(_)
             | EventBody::ExecutorReadopted { .. } => self.note(record),
@@ -104,7 +105,7 @@ impl<'a> Transcript<'a> {
             Origin::Queued => facts.push("queued".to_owned()),
             Origin::Derived => facts.push("final text".to_owned()),
             Origin::Daemon => facts.push("from akkd".to_owned()),
-            Origin::Sent | Origin::Callback => {}
+            Origin::Sent | Origin::Callback | Origin::Imported => {}
         }
         if matches!(record.body, EventBody::LateCallback(_)) {
             facts.push("late, changes nothing".to_owned());

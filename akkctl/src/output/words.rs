@@ -100,6 +100,7 @@ pub(crate) fn idle(c: &ConversationView) -> Option<&'static str> {
         return None;
     }
     match &c.turn {
+        None if c.imported.is_some() => Some("ready; imported from the predecessor"),
         // It came from a native session.
         None => Some("ready; nothing was sent yet"),
         Some(t) if t.outcome == Some(TurnOutcome::Cancelled) => Some("cancelled; the conversation can be used again"),
@@ -177,7 +178,7 @@ pub(crate) fn message(recorded: &MessageRecorded) -> String {
         Origin::Queued => ", queued",
         Origin::Derived => ", final text",
         Origin::Daemon => ", from akkd",
-        Origin::Sent | Origin::Callback => "",
+        Origin::Sent | Origin::Callback | Origin::Imported => "",
     };
     format!("{} → {} {}, round {}{how}: {}", one_line(&m.from.0), one_line(&m.to.0), m.kind, m.round, one_line(&m.body))
 }
@@ -291,6 +292,12 @@ pub(crate) fn event(record: &EventRecord) -> String {
         }
         EventBody::NativeSessionBootstrapped => "the session has taken its first prompt from akkd".to_owned(),
         EventBody::ForkSessionBootstrapped => "the new session has taken the summary".to_owned(),
+        EventBody::ConversationImported(i) => {
+            format!("imported from the predecessor, where its status was {}", status(i.former_status))
+        }
+        EventBody::PredecessorEvent { name, detail } => {
+            format!("noted by the predecessor: {} {}", one_line(name), one_line(detail))
+        }
         EventBody::DeliveryAttempt { attempt, error: None, .. } => format!("delivery attempt {attempt}"),
         EventBody::DeliveryAttempt { attempt, error: Some(error), .. } => {
             because(&format!("delivery attempt {attempt} failed"), error)

@@ -9,6 +9,7 @@ use crate::{Event, budget, notice, permission, redact};
 use akk_proto::conversation::BudgetLevel;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{Activity, EventBody, MessageRecorded, Origin, TurnEnd, TurnOutcome, TurnStart};
+use akk_proto::import::{Imported, Standing};
 use akk_proto::message::{Message, MessageType};
 use akk_proto::{MessageId, Timestamp, TurnId};
 
@@ -49,6 +50,7 @@ pub fn begin(event: &Event) -> Result<Conversation, Refused> {
         former_sessions: Vec::new(),
         origin: None,
         asked_at: None,
+        imported: None,
     })
 }
 
@@ -176,6 +178,10 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
             Some(conversation::Origin::Forked { needs_bootstrap, .. }) if next.bootstrapped => *needs_bootstrap = false,
             _ => return Err(impossible(body, "no forked session has taken a prompt")),
         },
+        EventBody::ConversationImported(imported) => came_here(&mut next, imported, body)?,
+        EventBody::PredecessorEvent { .. } if !may_be_imported(state) => {
+            return Err(impossible(body, "the conversation is akkd's already"));
+        }
         EventBody::AgentActivity(Activity::Permission { title, decision, .. }) if decision == "refused" => {
             if let Some(open) = next.open_turn.as_mut().filter(|o| Some(&o.turn_id) == event.turn_id.as_ref()) {
                 open.refused = Some(title.clone());
@@ -187,6 +193,7 @@ pub fn apply(state: &Conversation, event: &Event) -> Result<(Conversation, Vec<E
         | EventBody::AgentActivity(_)
         | EventBody::DuplicateCallback { .. }
         | EventBody::DropRefused { .. }
+        | EventBody::PredecessorEvent { .. }
         | EventBody::DeliveryAttempt { .. }
         | EventBody::DeliveryAccepted { .. }
         | EventBody::DeliveryParked { .. }
@@ -239,6 +246,7 @@ fn check_message(state: &Conversation, m: &Message, origin: Origin) -> Result<()
     let origin_fits = match origin {
         Origin::Sent | Origin::Queued | Origin::Daemon => to_agent,
         Origin::Callback | Origin::Derived => to_orchestrator,
+        Origin::Imported => true,
     };
     if !origin_fits {
         return Err(route(format!("a message from {} cannot come that way", m.from)));
@@ -248,6 +256,8 @@ fn check_message(state: &Conversation, m: &Message, origin: Origin) -> Result<()
     }
     let expected = match origin {
         Origin::Queued => 0,
+        // The predecessor counted them.
+        Origin::Imported => m.round,
         _ => state.rounds_used + u32::from(m.requires_response),
     };
     if m.round != expected {
@@ -284,7 +294,52 @@ fn message(
             from_agent(next, ts, m);
             notice::message(next, m, effects);
         }
+        // Where all of it leads to is said at its end.
+        Origin::Imported => {
+            if !may_be_imported(next) {
+                let text = "a message of the predecessor cannot come to a conversation of akkd's";
+                return Err(Failure::new(
+                    ErrorKind::WrongStatus,
+                    text,
+                    "Import into a conversation that is not there.",
+                ));
+            }
+            if m.from.is_orchestrator() {
+                next.asked_at = Some(ts);
+            } else if m.kind.settles_turn() {
+                next.last_report = Some(m.id.clone());
+            }
+        }
     }
+    Ok(())
+}
+
+/// Whether the predecessor's history may still come: nothing has happened here.
+fn may_be_imported(state: &Conversation) -> bool {
+    state.phase == Phase::Created && state.imported.is_none() && state.turns == 0 && state.origin.is_none()
+}
+
+/// The predecessor's history is told: where the conversation stands.
+fn came_here(next: &mut Conversation, imported: &Imported, body: &EventBody) -> Result<(), Refused> {
+    if !may_be_imported(next) {
+        return Err(impossible(body, "the conversation is akkd's already"));
+    }
+    next.phase = match imported.standing.clone() {
+        Standing::Created => Phase::Created,
+        Standing::WaitingForOpenclaw { blocked } => Phase::WaitingForOpenclaw { blocked },
+        Standing::Idle => Phase::Idle { since: imported.imported_at },
+        Standing::Stalled { reason } => Phase::Stalled { reason },
+        Standing::NeedsRecovery { reason, pending } => Phase::NeedsRecovery { reason, pending },
+        Standing::NeedsModelSelection { attempted, available, reason, pending } => {
+            Phase::NeedsModelSelection { attempted, available, reason, pending }
+        }
+        Standing::Failed { reason, hard_stop } => Phase::Failed { reason, hard_stop },
+        Standing::Cancelled { at, reason } => Phase::Cancelled { at, reason },
+        Standing::Closed { at, reason } => Phase::Closed { at, reason },
+    };
+    next.rounds_used = imported.rounds_used;
+    next.announced = next.budget_level();
+    next.imported = Some(Box::new(imported.clone()));
     Ok(())
 }
 

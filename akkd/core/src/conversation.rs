@@ -3,6 +3,7 @@
 use crate::budget;
 use akk_proto::conversation::{BudgetLevel, Status};
 use akk_proto::event::{Created, SessionReached, TurnOutcome};
+use akk_proto::import::Imported;
 use akk_proto::message::MessageType;
 use akk_proto::permission::{PermissionRequested, PermissionSettled};
 use akk_proto::session::{ForkOrigin, NativeAttachment};
@@ -52,6 +53,9 @@ pub struct Conversation {
     /// When the orchestrator last said something; none in states of before that was noted.
     #[serde(default)]
     pub asked_at: Option<Timestamp>,
+    /// That its history began with the predecessor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Box<Imported>>,
 }
 
 /// The native session that a conversation came from.

@@ -120,11 +120,9 @@ impl Intake {
     /// The same, on whatever way it came.
     pub(super) async fn confirm(&self, params: ConfirmParams) -> Result<ConfirmAnswer, Failure> {
         let ConfirmParams { conversation_id: id, ticket, message_id: question, answer_id: answer } = params;
-        let ticket = self.check_ticket(&id, &ticket).await?;
-        let state = self.conversations.state(&id).await?;
         // A former session does not hear what its successor asked for.
-        if matches!(ticket, Ticket::Revoked) {
-            return Ok(ConfirmAnswer { confirmed: false, status: state.status() });
+        if matches!(self.check_ticket(&id, &ticket).await?, Ticket::Revoked) {
+            return Ok(ConfirmAnswer { confirmed: false, status: self.conversations.state(&id).await?.status() });
         }
         let input = Input::AnswerTaken { question: question.clone(), answer: answer.clone() };
         match self.conversations.ask(&id, input, None).await {

@@ -46,6 +46,8 @@
 //! `gemini-acpx`, which stand beside the direct ones, or by `transport = "acpx"` in the agent's own table.
 
 mod agents;
+#[cfg(test)]
+mod docs_tests;
 mod environment;
 mod error;
 mod file;

@@ -89,6 +89,7 @@ pub fn view(state: &Conversation, waiting: Waiting) -> ConversationView {
             }
             _ => None,
         },
+        imported: state.imported.clone(),
         undelivered: waiting.undelivered,
         overdue: waiting.overdue,
         turn: turn(state),

@@ -72,6 +72,7 @@ fn kind(method: &str) -> Kind {
         | "conversation.permit"
         | "conversation.close"
         | "conversation.delete"
+        | "conversation.import"
         | "delivery.retry"
         | "delivery.ack"
         | "delivery.handed"

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a session was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionSource {
     /// A terminal.
@@ -46,6 +47,7 @@ impl SessionSource {
 
 /// What can be done with a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// It can be read and resumed.
@@ -56,6 +58,7 @@ pub enum Capability {
 
 /// Whether a turn runs in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionActivity {
     /// A turn was begun and has not ended, and a process holds the session.
@@ -69,6 +72,7 @@ pub enum SessionActivity {
 
 /// What kind of program runs a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProcessKind {
     /// A person's terminal.
@@ -101,6 +105,7 @@ impl ProcessKind {
 
 /// By what a process is known to run a session, surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
     /// It holds the session's writer lock.
@@ -136,6 +141,7 @@ impl Evidence {
 
 /// How sure an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// A guess.
@@ -159,6 +165,7 @@ impl Confidence {
 
 /// A process that runs a session, or seems to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HolderView {
     /// Its process id, in akkd's pid namespace.
     pub pid: u32,
@@ -188,6 +195,7 @@ pub struct HolderView {
 
 /// A native session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SessionView {
     /// The provider: `codex`.
     pub agent: String,
@@ -237,6 +245,7 @@ pub struct SessionView {
 
 /// What `sessions.discover` looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DiscoverScope {
     /// What works here, and what does not and why.
@@ -250,6 +259,7 @@ pub enum DiscoverScope {
 
 /// Parameters of `sessions.discover`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscoverParams {
     /// What to look at.
@@ -272,6 +282,7 @@ pub struct DiscoverParams {
 
 /// One ability of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AbilityView {
     /// `list`, `locks`, `processes`, `watch`, `safe_resume`, `terminate_then_resume`, `attach`, `fork`.
     pub name: String,
@@ -284,6 +295,7 @@ pub struct AbilityView {
 
 /// A provider of native sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProviderView {
     /// Its name: `codex`.
     pub agent: String,
@@ -297,6 +309,7 @@ pub struct ProviderView {
 
 /// Answer of `sessions.discover`, newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DiscoverAnswer {
     /// The providers; for scope `capabilities` only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -316,6 +329,7 @@ pub struct DiscoverAnswer {
 
 /// Parameters of `sessions.watch`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct WatchParams {
     /// Only this provider.
@@ -326,6 +340,7 @@ pub struct WatchParams {
 
 /// What happened to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SessionChange {
     /// It is there since just now.
@@ -367,6 +382,7 @@ impl SessionChange {
 
 /// What the subscription `sessions.watch` sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "item", rename_all = "snake_case")]
 pub enum SessionItem {
     /// The watch stands; what happens from here on is told. Sent first.

@@ -9,6 +9,7 @@ use std::fmt;
 
 /// How a native session becomes a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Resume a session that nobody runs.
@@ -44,6 +45,7 @@ impl fmt::Display for Strategy {
 
 /// Parameters of `sessions.takeover`. Without `create_conversation` nothing happens but a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "independent permissions, each given by name")]
 pub struct TakeoverParams {
@@ -110,6 +112,7 @@ pub struct TakeoverParams {
 
 /// What a takeover came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TakeoverStatus {
     /// It can be done; nothing was done.
@@ -142,6 +145,7 @@ impl TakeoverStatus {
 
 /// Why a strategy is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BlockReason {
     /// A process runs the session, or seems to.
@@ -198,6 +202,7 @@ impl BlockReason {
 
 /// Whether a strategy is possible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StrategyView {
     /// Which.
     pub strategy: Strategy,
@@ -212,6 +217,7 @@ pub struct StrategyView {
 
 /// How later messages will reach the session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResumeView {
     /// `exec_resume` or `app_server`.
     pub way: String,
@@ -227,6 +233,7 @@ pub struct ResumeView {
 
 /// A process in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TargetView {
     /// Its process id.
     pub pid: u32,
@@ -241,6 +248,7 @@ pub struct TargetView {
 
 /// A plan to end a process; to be confirmed by the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TerminationPlan {
     /// Its id; good for one use.
     pub plan_id: String,
@@ -267,6 +275,7 @@ pub struct TerminationPlan {
 
 /// One thing that a takeover did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TakeoverStep {
     /// When.
     pub ts: Timestamp,
@@ -278,6 +287,7 @@ pub struct TakeoverStep {
 
 /// A message in a fork's context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContextMessage {
     /// `user` or `assistant`.
     pub role: String,
@@ -293,6 +303,7 @@ pub struct ContextMessage {
 
 /// A command in a fork's context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContextCommand {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -311,6 +322,7 @@ pub struct ContextCommand {
 
 /// What a summary for a fork can be made of: bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ForkContext {
     /// The first and the newest messages, oldest first.
     pub messages: Vec<ContextMessage>,
@@ -326,6 +338,7 @@ pub struct ForkContext {
 
 /// Answer of `sessions.takeover`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TakeoverAnswer {
     /// What it came to.
     pub status: TakeoverStatus,
@@ -371,6 +384,7 @@ pub struct TakeoverAnswer {
 
 /// How a conversation came by a native session. Kept with the conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NativeAttachment {
     /// The provider: `codex`.
     pub agent: String,
@@ -411,6 +425,7 @@ pub struct NativeAttachment {
 
 /// Which session a conversation was forked from. Kept with the conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ForkOrigin {
     /// The provider: `codex`.
     pub agent: String,
@@ -431,6 +446,7 @@ pub struct ForkOrigin {
 
 /// How a conversation came by a native session, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AttachmentView {
     /// What was kept.
     #[serde(flatten)]
@@ -441,6 +457,7 @@ pub struct AttachmentView {
 
 /// What a conversation was forked from, as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ForkView {
     /// What was kept.
     #[serde(flatten)]

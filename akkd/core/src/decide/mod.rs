@@ -5,6 +5,7 @@
 
 mod answer;
 mod executor;
+mod import;
 mod orchestrator;
 mod permission;
 mod report;
@@ -18,6 +19,7 @@ use akk_proto::conversation::BudgetLevel;
 use akk_proto::delivery::{DeliveryBody, ParkReason, SinkKind};
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::event::{Created, EventBody, Fingerprint, MessageRecorded, Origin, PromptKind, TurnStart};
+use akk_proto::import::ImportParams;
 use akk_proto::message::{Actor, Message, MessageType};
 use akk_proto::permission::Permit;
 use akk_proto::session::{ForkOrigin, NativeAttachment};
@@ -209,6 +211,8 @@ pub enum Beginning {
     Attached(Box<NativeAttachment>),
     /// A summary of a native session, for a new one; nothing is said yet.
     Forked(Box<ForkOrigin>),
+    /// The predecessor's history of it.
+    Imported(Box<ImportParams>),
 }
 
 /// Begins a conversation, whatever with.
@@ -218,6 +222,7 @@ pub enum Beginning {
 pub fn begin_with(created: Created, beginning: &Beginning, given: &Given) -> Result<Decision, Refused> {
     let body = match beginning {
         Beginning::Request(request) => return begin(created, request, given),
+        Beginning::Imported(import) => return import::begin(created, import, given),
         Beginning::Attached(attachment) => EventBody::NativeSessionAttached(attachment.clone()),
         Beginning::Forked(fork) => EventBody::NativeSessionForked(fork.clone()),
     };
@@ -291,9 +296,11 @@ pub fn decide(state: &Conversation, input: &Input, given: &Given) -> Result<Deci
 fn prompt_kind(state: &Conversation, message_id: &MessageId) -> PromptKind {
     let never_prompted = state.turns == 0 || state.origin.as_ref().is_some_and(conversation::Origin::needs_bootstrap);
     let first_again = state.last_turn.as_ref().is_some_and(|t| t.message_id == *message_id) && state.turns == 1;
+    // No session here has seen what was said before the import.
+    let has_a_past = state.imported.as_ref().is_some_and(|i| i.last_task.is_some());
     if state.bootstrapped && state.native_session.is_some() {
         PromptKind::FollowUp
-    } else if state.former_sessions.is_empty() && (never_prompted || first_again) {
+    } else if !has_a_past && state.former_sessions.is_empty() && (never_prompted || first_again) {
         PromptKind::Bootstrap
     } else {
         PromptKind::Replay
@@ -341,7 +348,15 @@ impl<'a> Draft<'a> {
     }
 
     fn record(&mut self, turn_id: Option<TurnId>, body: EventBody) -> Result<(), Refused> {
-        let event = Event { ts: self.given.now, turn_id, body };
+        self.record_event(Event { ts: self.given.now, turn_id, body })
+    }
+
+    /// Records what happened at another time than now.
+    fn record_at(&mut self, ts: Timestamp, body: EventBody) -> Result<(), Refused> {
+        self.record_event(Event { ts, turn_id: None, body })
+    }
+
+    fn record_event(&mut self, event: Event) -> Result<(), Refused> {
         let (state, effects) = apply::apply(&self.state, &event)?;
         self.state = state;
         self.effects.extend(effects);

@@ -160,7 +160,10 @@ pub(super) fn recover(draft: &mut Draft<'_>, session: &str) -> Result<(), Refuse
                 "Cancel the turn first, then recover.",
             ));
         }
-        Phase::Stalled { .. } => draft.state.last_turn.as_ref().map(|t| t.message_id.clone()),
+        Phase::Stalled { .. } => {
+            let imported = draft.state.imported.as_ref().and_then(|i| i.last_task.clone());
+            draft.state.last_turn.as_ref().map(|t| t.message_id.clone()).or(imported)
+        }
         _ => None,
     };
     let Some(pending) = pending else {

@@ -8,7 +8,7 @@ use akk_proto::api::{
     CancelAnswer, CloseParams, ConversationParams, DaemonInfo, DeleteAnswer, SendAnswer, SendParams, SendState,
 };
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::version::{PROTOCOL, VERSION};
+use akk_proto::version::{OLDEST_CLIENT, PROTOCOL, VERSION};
 use std::time::Duration;
 
 /// How long the answer of a send waits to learn whether the agent session could be reached.
@@ -130,6 +130,7 @@ impl Control {
         Ok(DaemonInfo {
             version: VERSION.to_owned(),
             protocol: PROTOCOL,
+            oldest_protocol: Some(OLDEST_CLIENT),
             pid: std::process::id(),
             started_at: self.started_at,
             uptime_ms: self.clock.wall().millis_since(self.started_at).max(0) as u64,

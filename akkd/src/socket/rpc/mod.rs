@@ -3,6 +3,7 @@
 mod change;
 mod delegate;
 mod deliveries;
+mod import;
 mod permit;
 mod read;
 mod sessions;
@@ -33,6 +34,7 @@ use akk_proto::api::{
 use akk_proto::audit::{AuditAnswer, AuditParams};
 use akk_proto::conversation::ConversationView;
 use akk_proto::error::{ErrorKind, Failure};
+use akk_proto::import::{ImportAnswer, ImportParams};
 use akk_proto::paths::Paths;
 use akk_proto::session::{DiscoverAnswer, DiscoverParams, TakeoverAnswer, TakeoverParams, WatchParams};
 use akk_proto::{ConversationId, RequestId, Timestamp};
@@ -210,6 +212,10 @@ impl ControlServer for Control {
         wire(self.forget(params).await)
     }
 
+    async fn import(&self, params: ImportParams) -> RpcResult<ImportAnswer> {
+        wire(self.bring_in(params).await)
+    }
+
     async fn delivery_list(&self, params: DeliveryListParams) -> RpcResult<DeliveryListAnswer> {
         wire(self.outbox(params).await)
     }
@@ -367,6 +373,24 @@ mod tests {
         let methods = control.method_names().chain(callback.method_names());
         let looks: std::collections::BTreeSet<_> = methods.filter(|m| !audit::is_noted(m)).collect();
         assert_eq!(looks, LOOK.iter().copied().collect());
+    }
+
+    #[tokio::test]
+    async fn the_schema_names_every_method_that_is_served() {
+        let house = House::new();
+        let folders = crate::callback::DropFolders::new(house.dir.path(), &house.dir.path().join("tmp"));
+        let intake = Intake::new(house.store.clone(), house.conversations.clone(), folders);
+        let callback = Callback { intake, heard: Arc::new(|_| ()) }.into_rpc();
+        let control = control(&house).into_rpc();
+        let of = |socket: &str| -> std::collections::BTreeSet<String> {
+            let schema = akk_proto::schema::openrpc();
+            let methods = schema["methods"].as_array().unwrap().clone();
+            let ours = methods.iter().filter(|m| m["x-socket"] == socket);
+            let names = ours.flat_map(|m| [m["name"].as_str(), m["x-unsubscribe"].as_str()]).flatten();
+            names.map(str::to_owned).collect()
+        };
+        assert_eq!(of("akkd.sock"), control.method_names().map(str::to_owned).collect());
+        assert_eq!(of("callback.sock"), callback.method_names().map(str::to_owned).collect());
     }
 
     fn delegation(house: &House) -> DelegateParams {
