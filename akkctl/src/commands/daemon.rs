@@ -35,8 +35,31 @@ pub(super) fn run(command: Daemon, context: &Context<'_>) -> Result<u8> {
             let params = AuditParams { since, limit, conversation_id: conversation };
             audit(&params, context)
         }
+        Daemon::Install => {
+            let changed = service::install(context.surroundings)?;
+            tell_files("wrote", "everything is in place", &changed, context)
+        }
+        Daemon::Uninstall => {
+            let removed = service::uninstall(context.surroundings)?;
+            tell_files("removed", "nothing is installed", &removed, context)
+        }
         Daemon::Logs { follow, lines } => logs(follow, lines, context),
     }
+}
+
+/// Tells which unit files were changed.
+fn tell_files(done: &str, nothing: &str, files: &[PathBuf], context: &Context<'_>) -> Result<u8> {
+    let names: Vec<_> = files.iter().map(|f| f.display().to_string()).collect();
+    if context.json {
+        print(&format!("{}\n", serde_json::json!({ "files": names })))?;
+    } else if names.is_empty() {
+        print(&format!("{nothing}\n"))?;
+    } else {
+        for name in &names {
+            print(&format!("{done} {name}\n"))?;
+        }
+    }
+    Ok(exit::OK)
 }
 
 fn start(context: &Context<'_>) -> Result<u8> {
