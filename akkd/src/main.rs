@@ -5,7 +5,9 @@ use akk_proto::paths::{Environment, Paths};
 use akkd::config::{ConfigSource, Surroundings};
 use akkd::lifecycle::{self, Activation};
 use akkd::{Start, logging};
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_mangen::roff::{Roff, bold, roman};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,10 +17,16 @@ use std::process::ExitCode;
 /// sockets, AKK_LOG_LEVEL sets what is logged.
 #[derive(Parser)]
 #[command(version)]
-struct Arguments {}
+struct Arguments {
+    /// Print the manual page (for packages)
+    #[arg(long, hide = true)]
+    man: bool,
+}
 
 fn main() -> ExitCode {
-    Arguments::parse();
+    if Arguments::parse().man {
+        return if manual().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -30,6 +38,22 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the manual page.
+fn manual() -> io::Result<()> {
+    let man = clap_mangen::Man::new(Arguments::command()).manual("Agent Knock Knock");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    let mut more = Roff::default();
+    more.control("SH", ["SEE ALSO"]);
+    more.text([bold("akkctl"), roman("(1), "), bold("akkctl-daemon"), roman("(1)")]);
+    more.to_writer(&mut page)?;
+    io::stdout().write_all(&page)
 }
 
 fn start() -> Result<(), Failure> {
