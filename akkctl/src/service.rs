@@ -11,17 +11,20 @@ use std::process::{Command, Stdio};
 /// The name of the unit.
 const UNIT: &str = "akkd.service";
 
-/// The unit file of the user service that serves this home, if one is installed.
+/// The unit file of the user service that serves this home, if one is installed, or the link that enables it.
 ///
-/// A home that `AKK_HOME` or `AKK_SOCKET` names is not the service's.
+/// A home that `AKK_HOME` or `AKK_SOCKET` names is not the service's. A unit that only came with a package is nobody's
+/// service yet: it counts once it is enabled, for this user or for all.
 pub(crate) fn installed(surroundings: &Surroundings) -> Option<PathBuf> {
     if !cfg!(target_os = "linux") || !surroundings.is_default_home() {
         return None;
     }
-    let system = ["/etc", "/run", "/usr/local/lib", "/usr/lib"].map(PathBuf::from);
-    std::iter::once(surroundings.platform_config.clone())
-        .chain(system)
-        .map(|base| base.join("systemd/user").join(UNIT))
+    let of_people = [surroundings.platform_config.clone(), PathBuf::from("/etc")];
+    let written = ["", "default.target.wants", "sockets.target.wants"];
+    let folders = of_people.iter().map(|base| base.join("systemd/user"));
+    let enabled = folders.flat_map(|units| written.map(|folder| units.join(folder)));
+    enabled
+        .flat_map(|folder| [UNIT, "akkd-control.socket"].map(|name| folder.join(name)))
         .find(|unit| unit.is_file())
 }
 

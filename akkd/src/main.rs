@@ -42,7 +42,11 @@ fn main() -> ExitCode {
 
 /// Prints the manual page.
 fn manual() -> io::Result<()> {
-    let man = clap_mangen::Man::new(Arguments::command()).manual("Agent Knock Knock");
+    // Packages are to be the same on every day.
+    let told = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let day = told.and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or_else(jiff::Timestamp::now);
+    let day = day.strftime("%Y-%m-%d").to_string();
+    let man = clap_mangen::Man::new(Arguments::command()).date(day).manual("Agent Knock Knock");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

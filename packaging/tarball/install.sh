@@ -93,7 +93,10 @@ if [ -n "$before" ]; then
   echo "It took the place of $before. An akkd that runs is still the old one: akkctl daemon stop"
 fi
 case ":${PATH:-}:" in
-  *":$prefix/bin:"*) ;;
+  *":$prefix/bin:"*)
+    first=$(command -v akkctl || true)
+    [ "$first" = "$prefix/bin/akkctl" ] || echo "Another akkctl comes first in your PATH: $first"
+    ;;
   *)
     echo
     echo "Your PATH does not have it yet. Put this line into ~/.profile (or ~/.zprofile), and type it here too:"

@@ -71,7 +71,7 @@ fn name_of(command: &clap::Command) -> &str {
 }
 
 fn page(command: &clap::Command, above: &[&str]) -> io::Result<Page> {
-    let man = Man::new(command.clone()).source(format!("akkctl {VERSION}")).manual(MANUAL);
+    let man = Man::new(command.clone()).date(date()).source(format!("akkctl {VERSION}")).manual(MANUAL);
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
@@ -94,6 +94,14 @@ fn page(command: &clap::Command, above: &[&str]) -> io::Result<Page> {
     more.text(see_also(above));
     more.to_writer(&mut text)?;
     Ok((man.get_filename(), text))
+}
+
+/// The day of `SOURCE_DATE_EPOCH`, which makes packages reproducible
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>), else today, in UTC.
+fn date() -> String {
+    let told = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let moment = told.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    moment.unwrap_or_else(jiff::Timestamp::now).strftime("%Y-%m-%d").to_string()
 }
 
 /// Paragraphs, and lines that stay as they are where they are indented.
