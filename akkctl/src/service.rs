@@ -23,9 +23,7 @@ pub(crate) fn installed(surroundings: &Surroundings) -> Option<PathBuf> {
     let written = ["", "default.target.wants", "sockets.target.wants"];
     let folders = of_people.iter().map(|base| base.join("systemd/user"));
     let enabled = folders.flat_map(|units| written.map(|folder| units.join(folder)));
-    enabled
-        .flat_map(|folder| [UNIT, "akkd-control.socket"].map(|name| folder.join(name)))
-        .find(|unit| unit.is_file())
+    enabled.flat_map(|folder| [UNIT, "akkd-control.socket"].map(|name| folder.join(name))).find(|unit| unit.is_file())
 }
 
 /// Starts the installed service and waits until systemd calls it started.

@@ -11,9 +11,9 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The daemon of Agent Knock Knock. Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`.
+/// The daemon of Agent Knock Knock: owns conversations with coding agents.
 ///
-/// `akkctl` starts it by itself; nothing has to be set. AKK_HOME moves everything to one directory, AKK_SOCKET the
+/// Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`. `akkctl` starts it by itself; nothing has to be set. AKK_HOME moves everything to one directory, AKK_SOCKET the
 /// sockets, AKK_LOG_LEVEL sets what is logged.
 #[derive(Parser)]
 #[command(version)]

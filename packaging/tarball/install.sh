@@ -54,19 +54,17 @@ make_folder "$prefix/share/akk"
 (cd "$files" && find . -type f | sed 's|^\./||' | sort) >"$fresh.files"
 trap 'rm -f "$fresh" "$fresh.files"' EXIT
 while read -r file; do
+  case $file in
+    share/systemd/*)
+      # A unit wants some characters of a path written in another way: `akkctl daemon install` knows how.
+      case $prefix in *[!A-Za-z0-9/._+-]*) continue ;; esac
+      ;;
+  esac
   make_folder "$(dirname "$prefix/$file")"
   to=$prefix/$file
   # A new file beside, then in place of the old one: an akkd that runs keeps the one that it has.
   case $file in
-    share/systemd/user/akkd.service)
-      # A unit wants some characters of a path written in another way: `akkctl daemon install` knows how.
-      case $prefix in *[!A-Za-z0-9/._+-]*) continue ;; esac
-      sed "s|@AKKD@|$prefix/bin/akkd|" "$files/$file" >"$to.new"
-      ;;
-    share/systemd/user/*)
-      case $prefix in *[!A-Za-z0-9/._+-]*) continue ;; esac
-      cp "$files/$file" "$to.new"
-      ;;
+    share/systemd/user/akkd.service) sed "s|@AKKD@|$prefix/bin/akkd|" "$files/$file" >"$to.new" ;;
     *) cp "$files/$file" "$to.new" ;;
   esac || fail "$to cannot be written"
   case $file in bin/* | share/akk/uninstall | */examples/*) chmod 755 "$to.new" ;; *) chmod 644 "$to.new" ;; esac
