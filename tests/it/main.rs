@@ -38,6 +38,7 @@ mod layout;
 mod native_turns;
 mod openclaw_plugin;
 mod operations;
+mod packages;
 mod permissions;
 mod private;
 mod real_acpx;
