@@ -461,6 +461,10 @@ pub(crate) enum Daemon {
         #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: Option<u32>,
     },
+    /// Make it a service of yours, started at login or when it is needed (systemd)
+    Install,
+    /// Undo that; running turns are left alone
+    Uninstall,
     /// Print the end of its log of today
     Logs {
         /// Go on with what is logged from now on

@@ -21,6 +21,7 @@ mod predecessor;
 mod report;
 mod service;
 mod start;
+mod stop;
 
 use clap::Parser as _;
 use environment::Surroundings;

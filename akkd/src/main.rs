@@ -112,7 +112,10 @@ fn paths() -> Result<Paths, Failure> {
     Ok(Paths::resolve(&Environment {
         akk_home,
         akk_socket: path("AKK_SOCKET"),
-        runtime_dir: base.as_ref().and_then(|b| b.runtime_dir().map(PathBuf::from)),
+        runtime_dir: base
+            .as_ref()
+            .and_then(|b| b.runtime_dir().map(PathBuf::from))
+            .or_else(lifecycle::runtime_dir_by_systemd),
         platform_state: state.unwrap_or_default(),
         platform_config: base.as_ref().map(|b| b.config_dir().to_owned()).unwrap_or_default(),
         uid: rustix::process::getuid().as_raw(),
