@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Variables on which it depends what an agent can do, whose values may be shown.
-const SHOWN: [&str; 20] = [
+const SHOWN: [&str; 22] = [
     "HOME",
     "LANG",
     "TZ",
     "TMPDIR",
+    "XDG_STATE_HOME",
+    "XDG_CONFIG_HOME",
     "CODEX_HOME",
     "CLAUDE_CONFIG_DIR",
     "CURSOR_CONFIG_DIR",
