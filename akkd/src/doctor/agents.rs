@@ -46,15 +46,8 @@ pub(super) fn look(config: &Config, around: &Surroundings) -> Vec<Check> {
 pub(super) fn used(config: &Config) -> Vec<&'static str> {
     let Some(spec) = config.agents.get(&config.default_agent) else { return Vec::new() };
     let mut used: Vec<&'static str> = spec.family().into_iter().collect();
-    let runs_on_node = match spec.command.first().map(String::as_str) {
-        Some("npx" | "acpx") => true,
-        _ => spec.acpx_agent.is_some(),
-    };
     if spec.acpx_agent.is_some() {
-        used.push("acpx");
-    }
-    if runs_on_node {
-        used.push("node");
+        used.extend(["acpx", "node"]);
     }
     used
 }
@@ -206,7 +199,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let around = around("/bin", home.path());
         let used = |text: &str| used(&Config::parse(Path::new("/c"), text, &around).unwrap());
-        assert_eq!(used(""), ["codex", "node"]);
+        assert_eq!(used(""), ["codex"]);
         assert_eq!(used("default_agent = \"claude-acpx\""), ["claude", "acpx", "node"]);
         assert_eq!(used("default_agent = \"cursor\""), ["cursor"]);
         assert_eq!(used("default_agent = \"demo\""), [""; 0]);

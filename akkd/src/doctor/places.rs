@@ -28,7 +28,7 @@ pub(super) fn look(paths: &Paths, env: &BTreeMap<String, String>, running: bool)
     }
     let mut checks = vec![written(&paths.state, env)];
     let me = rustix::process::geteuid().as_raw();
-    let wrong: Vec<String> = [
+    let wrong: Vec<Wrong> = [
         (&paths.state, Kind::Folder),
         (&paths.run, Kind::Folder),
         (&paths.logs(), Kind::Folder),
@@ -46,14 +46,18 @@ pub(super) fn look(paths: &Paths, env: &BTreeMap<String, String>, running: bool)
             Kind::File => file.is_file(),
             Kind::Socket => file.is_socket(),
         };
-        judge(kind, is, found.uid(), found.mode(), me).map(|why| format!("{} {why}", short(path, env)))
+        let Wrong { cured_by_start, why } = judge(kind, is, found.uid(), found.mode(), me)?;
+        Some(Wrong { cured_by_start, why: format!("{} {why}", short(path, env)) })
     })
     .collect();
+    let told = || wrong.iter().map(|w| w.why.as_str()).collect::<Vec<_>>().join("; ");
     checks.push(if wrong.is_empty() {
         line("permissions", CheckLevel::Ok, "everything there belongs to you and is closed to others".to_owned(), None)
+    } else if !running && wrong.iter().all(|w| w.cured_by_start) {
+        line("permissions", CheckLevel::Note, format!("{}; akkd closes that when it starts", told()), None)
     } else {
-        let hint = "Run `chmod 700` on folders, `chmod 600` on files, and let them belong to you; then start akkd again.";
-        line("permissions", CheckLevel::Fail, wrong.join("; "), Some(hint))
+        let hint = "Run `chmod 700` on folders, `chmod 600` on files and sockets, and let them belong to you.";
+        line("permissions", CheckLevel::Fail, told(), Some(hint))
     });
     checks.extend(disk(&paths.state, env));
     let database = paths.database();
@@ -71,23 +75,32 @@ enum Kind {
     Socket,
 }
 
-/// What is wrong with a thing of ours, as the rest of a sentence.
-fn judge(kind: Kind, is: bool, owner: u32, mode: u32, me: u32) -> Option<String> {
+/// What is wrong with a thing of ours.
+#[derive(Debug, PartialEq, Eq)]
+struct Wrong {
+    /// akkd puts it right by itself when it starts.
+    cured_by_start: bool,
+    /// The rest of a sentence.
+    why: String,
+}
+
+fn judge(kind: Kind, is: bool, owner: u32, mode: u32, me: u32) -> Option<Wrong> {
     let word = match kind {
         Kind::Folder => "folder",
         Kind::File => "file",
         Kind::Socket => "socket",
     };
     let open = mode & 0o077;
-    if !is {
-        Some(format!("is no {word}"))
+    let (cured_by_start, why) = if !is {
+        (false, format!("is no {word}"))
     } else if owner != me {
-        Some(format!("belongs to user {owner}, not to you ({me})"))
+        (false, format!("belongs to user {owner}, not to you ({me})"))
     } else if open != 0 {
-        Some(format!("is open to others (mode {:o})", mode & 0o777))
+        (true, format!("is open to others (mode {:o})", mode & 0o777))
     } else {
-        None
-    }
+        return None;
+    };
+    Some(Wrong { cured_by_start, why })
 }
 
 /// Whether akkd can write where its database lies.
@@ -190,9 +203,10 @@ mod tests {
     #[test]
     fn what_is_open_to_others_or_not_ours_is_told() {
         assert_eq!(judge(Kind::Folder, true, 7, 0o40_700, 7), None);
-        assert_eq!(judge(Kind::File, true, 7, 0o100_640, 7).unwrap(), "is open to others (mode 640)");
-        assert_eq!(judge(Kind::Socket, true, 8, 0o140_600, 7).unwrap(), "belongs to user 8, not to you (7)");
-        assert_eq!(judge(Kind::Socket, false, 7, 0o100_600, 7).unwrap(), "is no socket");
+        let wrong = |cured_by_start, why: &str| Some(Wrong { cured_by_start, why: why.to_owned() });
+        assert_eq!(judge(Kind::File, true, 7, 0o100_640, 7), wrong(true, "is open to others (mode 640)"));
+        assert_eq!(judge(Kind::Socket, true, 8, 0o140_600, 7), wrong(false, "belongs to user 8, not to you (7)"));
+        assert_eq!(judge(Kind::Socket, false, 7, 0o100_600, 7), wrong(false, "is no socket"));
     }
 
     #[test]
@@ -210,7 +224,7 @@ mod tests {
         std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).unwrap();
         let checks = look(&paths, &env, false);
         let permissions = checks.iter().find(|c| c.name == "permissions").unwrap();
-        assert!(permissions.level == CheckLevel::Fail && permissions.found.contains("logs is open to others (mode 755)"));
+        assert!(permissions.level == CheckLevel::Note && permissions.found.contains("logs is open to others (mode 755)"));
         assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
     }
 }

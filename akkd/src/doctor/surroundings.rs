@@ -98,7 +98,12 @@ pub(super) fn environment(env: &BTreeMap<String, String>, path: Option<&str>, co
         let hint = "Set `path` in config.toml.";
         return vec![line("PATH", CheckLevel::Warn, "agents get none, and find no programs".to_owned(), Some(hint))];
     };
-    let folders: Vec<String> = std::env::split_paths(path).map(|folder| short(&folder, env)).collect();
+    let mut folders: Vec<String> = Vec::new();
+    for folder in std::env::split_paths(path).map(|folder| short(&folder, env)) {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
     let whose = if configured { "set in config.toml" } else { "akkd's own" };
     let mut checks = vec![line("PATH", CheckLevel::Ok, format!("{whose}: {}", folders.join(" ")), None)];
     let proxies: Vec<String> = env
