@@ -98,3 +98,27 @@ fn has_ended(paths: &Paths, patience: Duration) -> bool {
         std::thread::sleep(LOOK);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_akkd_that_still_ends_its_agents_is_not_said_to_be_stopped() {
+        let (_folder, at) = crate::client::tests::home();
+        let paths = at.paths;
+        assert!(has_ended(&paths, Duration::ZERO), "there never was one");
+        std::fs::create_dir_all(&paths.state).unwrap();
+        let stopping = File::create(paths.lock()).unwrap();
+        stopping.lock().unwrap();
+        std::fs::write(paths.lock(), "4711\n").unwrap();
+        assert_eq!(holder(&paths), Some(4711));
+        assert!(!has_ended(&paths, Duration::from_millis(50)));
+        let ended = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| has_ended(&paths, PATIENCE));
+            drop(stopping);
+            waiting.join().unwrap()
+        });
+        assert!(ended);
+    }
+}

@@ -1,11 +1,12 @@
 //! The binary: arguments, environment, log; then [`akkd::run`].
 
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::paths::{Environment, Paths};
+use akk_proto::paths::{Environment, LAUNCHD_LABEL, Paths};
 use akkd::config::{ConfigSource, Surroundings};
 use akkd::lifecycle::{self, Activation};
 use akkd::{Start, logging};
 use clap::Parser;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -32,9 +33,17 @@ fn main() -> ExitCode {
             {
                 eprintln!("akkd: {}\nhint: {}", failure.message, failure.hint);
             }
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(&failure, std::env::var_os("XPC_SERVICE_NAME").as_deref()))
         }
     }
+}
+
+/// The codes of akkctl: 5 where another akkd has the home, which no manager of services should answer with a new start
+/// (`RestartPreventExitStatus=` of our unit). launchd knows no such list, and starts again whatever fails: to `launchd`,
+/// which names our service in `XPC_SERVICE_NAME`, that is success.
+fn exit_code(failure: &Failure, launchd: Option<&OsStr>) -> u8 {
+    let by_launchd = launchd.is_some_and(|label| label == LAUNCHD_LABEL);
+    if by_launchd && failure.kind == ErrorKind::WrongStatus { 0 } else { failure.kind.exit_code() }
 }
 
 fn start() -> Result<(), Failure> {
@@ -120,4 +129,19 @@ fn paths() -> Result<Paths, Failure> {
         platform_config: base.as_ref().map(|b| b.config_dir().to_owned()).unwrap_or_default(),
         uid: rustix::process::getuid().as_raw(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_akkd_that_finds_another_one_is_not_started_again() {
+        let lost = Failure::new(ErrorKind::WrongStatus, "akkd (pid 1) serves this home already", "Use that one.");
+        assert_eq!(exit_code(&lost, None), 5, "systemd's unit lists it");
+        assert_eq!(exit_code(&lost, Some(OsStr::new(LAUNCHD_LABEL))), 0, "launchd starts again what fails");
+        assert_eq!(exit_code(&lost, Some(OsStr::new("0"))), 5, "a terminal on macOS");
+        let broken = Failure::new(ErrorKind::BadConfig, "config.toml:3: unknown key", "Remove it.");
+        assert_eq!(exit_code(&broken, Some(OsStr::new(LAUNCHD_LABEL))), 1);
+    }
 }

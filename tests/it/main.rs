@@ -44,5 +44,6 @@ mod real_codex_acp;
 mod recovery;
 mod reporting;
 mod restart;
+mod service;
 mod supervision;
 mod takeover;

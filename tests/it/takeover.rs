@@ -1,5 +1,6 @@
 //! Native sessions of the real codex are taken over by each strategy, or it is said precisely why not.
 
+use akk_proto::ConversationId;
 use akk_proto::api::{ControlClient as _, SendParams};
 use akk_proto::conversation::{Need, PermissionPolicy, Status, Transport};
 use akk_proto::error::ErrorKind;
@@ -371,7 +372,7 @@ async fn free(akkd: &Native, session: &str) {
 
 /// Sends a message as soon as the person's turn is over. The terminal shows the last text of a turn, and the list may
 /// show what was before it, a moment before the daemon that runs it has ended it; until then a message is refused.
-async fn send_when_free(akkd: &Native, conversation: &akk_proto::id::ConversationId, message: &str) {
+async fn send_when_free(akkd: &Native, conversation: &ConversationId, message: &str) {
     let sent = async || match akkd.try_send(conversation, message).await {
         Ok(_) => Some(()),
         Err(refused) => {

@@ -280,23 +280,6 @@ mod tests {
     }
 
     #[test]
-    fn an_akkd_that_still_ends_its_agents_is_not_said_to_be_stopped() {
-        let (_folder, at) = crate::client::tests::home();
-        let paths = at.paths;
-        assert!(has_ended(&paths, Duration::ZERO), "there never was one");
-        std::fs::create_dir_all(&paths.state).unwrap();
-        let stopping = File::create(paths.lock()).unwrap();
-        stopping.lock().unwrap();
-        assert!(!has_ended(&paths, Duration::from_millis(50)));
-        let ended = std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| has_ended(&paths, STOP_PATIENCE));
-            drop(stopping);
-            waiting.join().unwrap()
-        });
-        assert!(ended);
-    }
-
-    #[test]
     fn the_newest_day_is_read_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(newest_log(folder.path()), None);

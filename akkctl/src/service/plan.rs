@@ -125,7 +125,7 @@ impl Situation {
         match self.platform {
             Platform::Systemd if !self.managed.enabled => {
                 let mut undo = all("disable");
-                undo.insert(1, "--now".to_owned());
+                undo.insert(2, "--now".to_owned());
                 steps.push(Step::Try(undo));
             }
             Platform::Systemd => {}
