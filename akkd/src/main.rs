@@ -22,13 +22,18 @@ struct Arguments {
     /// Print the manual page (for packages)
     #[arg(long, hide = true)]
     man: bool,
+    /// Look whether everything works, print that as JSON, and end: what `akkctl doctor` asks for where no akkd runs.
+    #[arg(long, hide = true)]
+    doctor: bool,
 }
 
 fn main() -> ExitCode {
-    if Arguments::parse().man {
+    let arguments = Arguments::parse();
+    if arguments.man {
         return if manual().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    match start() {
+    let done = if arguments.doctor { look() } else { start() };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             tracing::error!(error = %failure.message, "akkd does not run");
@@ -110,6 +115,18 @@ fn start() -> Result<(), Failure> {
             )
         })?;
     runtime.block_on(akkd::run(Start { paths, config, activation }))
+}
+
+/// Starts nothing and makes nothing.
+fn look() -> Result<(), Failure> {
+    let paths = paths()?;
+    let failed = |e: std::io::Error| {
+        Failure::new(ErrorKind::Internal, format!("akkd cannot look: {e}"), "Look at the limits of processes.")
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let answer = runtime.block_on(akkd::doctor::look_alone(&paths, &Surroundings::of_this_process()));
+    let text = serde_json::to_string(&answer).map_err(|e| failed(e.into()))?;
+    std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()).map_err(failed)
 }
 
 fn paths() -> Result<Paths, Failure> {
