@@ -49,3 +49,4 @@ mod restart;
 mod service;
 mod supervision;
 mod takeover;
+mod top;
