@@ -15,8 +15,7 @@ const THREADS: &str =
     updated_at_ms INTEGER, thread_source TEXT, preview TEXT NOT NULL, recency_at INTEGER NOT NULL,
     recency_at_ms INTEGER NOT NULL, name TEXT, originator TEXT);
     CREATE INDEX idx_threads_updated_at_ms ON threads(updated_at_ms DESC, id DESC);";
-const INSERT: &str =
-    "INSERT INTO threads VALUES (?1, ?2, ?3, ?3, 'cli', '/home/dev/project', ?4, '{\"type\":\"managed\"}',
+const INSERT: &str = "INSERT INTO threads VALUES (?1, ?2, ?3, ?3, 'cli', '/tmp', ?4, '{\"type\":\"managed\"}',
     0, 'main', '0.169.0', ?4, 'gpt-5', ?3 * 1000, ?3 * 1000, 'user', ?4, ?3, ?3 * 1000, NULL, 'codex-tui')";
 
 /// The home.
@@ -92,7 +91,7 @@ pub(crate) fn head(n: usize) -> String {
     record(
         "session_meta",
         &format!(
-            r#"{{"session_id":"{id}","id":"{id}","timestamp":"2026-11-22T16:50:37.000Z","cwd":"/home/dev/project","originator":"codex-tui","cli_version":"0.169.0","source":"cli","base_instructions":{{"text":"{instructions}"}}}}"#
+            r#"{{"session_id":"{id}","id":"{id}","timestamp":"2026-11-22T16:50:37.000Z","cwd":"/tmp","originator":"codex-tui","cli_version":"0.169.0","source":"cli","base_instructions":{{"text":"{instructions}"}}}}"#
         ),
     )
 }
@@ -109,13 +108,42 @@ fn turn(n: usize, output: usize) -> String {
     let answer = format!("answer {n}: they are read now.");
     let records = [
         ("event_msg", format!(r#"{{"type":"task_started","turn_id":"{n}"}}"#)),
-        ("turn_context", r#"{"cwd":"/home/dev/project","approval_policy":"never","model":"gpt-5","sandbox_policy":{"type":"workspace-write"}}"#.to_owned()),
+        (
+            "turn_context",
+            r#"{"cwd":"/tmp","approval_policy":"never","model":"gpt-5","sandbox_policy":{"type":"workspace-write"}}"#
+                .to_owned(),
+        ),
         ("response_item", said("user", "input_text", &request)),
-        ("event_msg", format!(r#"{{"type":"item_completed","item":{{"type":"UserMessage","id":"u{n}","content":[{{"type":"text","text":"{request}"}}]}}}}"#)),
-        ("response_item", format!(r#"{{"type":"function_call","name":"exec_command","arguments":"{{\"cmd\":\"cargo test {n}\"}}","call_id":"call_{n}"}}"#)),
-        ("event_msg", format!(r#"{{"type":"item_completed","item":{{"type":"CommandExecution","id":"call_{n}","command":["/bin/bash","-lc","cargo test {n}"],"aggregated_output":"{output}","exit_code":0}}}}"#)),
-        ("response_item", format!(r#"{{"type":"function_call_output","call_id":"call_{n}","output":"Process exited with code 0\nOutput:\n{output}"}}"#)),
-        ("event_msg", format!(r#"{{"type":"item_completed","item":{{"type":"AgentMessage","id":"msg_assistant_{n}","content":[{{"type":"Text","text":"{answer}"}}],"phase":"final_answer"}}}}"#)),
+        (
+            "event_msg",
+            format!(
+                r#"{{"type":"item_completed","item":{{"type":"UserMessage","id":"u{n}","content":[{{"type":"text","text":"{request}"}}]}}}}"#
+            ),
+        ),
+        (
+            "response_item",
+            format!(
+                r#"{{"type":"function_call","name":"exec_command","arguments":"{{\"cmd\":\"cargo test {n}\"}}","call_id":"call_{n}"}}"#
+            ),
+        ),
+        (
+            "event_msg",
+            format!(
+                r#"{{"type":"item_completed","item":{{"type":"CommandExecution","id":"call_{n}","command":["/bin/bash","-lc","cargo test {n}"],"aggregated_output":"{output}","exit_code":0}}}}"#
+            ),
+        ),
+        (
+            "response_item",
+            format!(
+                r#"{{"type":"function_call_output","call_id":"call_{n}","output":"Process exited with code 0\nOutput:\n{output}"}}"#
+            ),
+        ),
+        (
+            "event_msg",
+            format!(
+                r#"{{"type":"item_completed","item":{{"type":"AgentMessage","id":"msg_assistant_{n}","content":[{{"type":"Text","text":"{answer}"}}],"phase":"final_answer"}}}}"#
+            ),
+        ),
         ("response_item", said("assistant", "output_text", &answer)),
         ("event_msg", format!(r#"{{"type":"task_complete","turn_id":"{n}"}}"#)),
     ];

@@ -149,7 +149,10 @@ impl House {
 
     /// Delegates, without waiting for anything.
     pub(crate) fn delegate(&self, wire: &mut Wire, agent: &str, request: &str) -> String {
-        let params = json!({"agent": agent, "request": request, "workspace": self.workspace()});
+        let mut params = json!({"agent": agent, "request": request, "workspace": self.workspace()});
+        // Measuring takes more rounds than work does.
+        params["soft_limit"] = json!(1000);
+        params["hard_limit"] = json!(1000);
         let answer = wire.call("conversation.delegate", &params);
         answer["conversation"]["conversation_id"].as_str().expect("an id").to_owned()
     }

@@ -36,10 +36,18 @@ pub(crate) fn history(scene: &mut Scene, table: &mut Table) {
     let mut house = scene.house("history");
     house.start();
     let mut wire = house.wire();
-    let id = house.delegate(&mut wire, "demo", &"tool ls\n".repeat(scene.size(10_000)));
-    wait(&mut wire, &id);
-    let last = wire.call("conversation.get", &json!({"conversation_id": id}));
-    let events = last["events"].as_array().and_then(|e| e.last()).map_or(0, |e| e["seq"].as_u64().unwrap_or(0));
+    // In several turns: akkd keeps a limited number of events of each.
+    let turn = "tool ls\n".repeat(scene.size(5000)) + "say done";
+    let id = house.delegate(&mut wire, "demo", &turn);
+    let events = loop {
+        wait(&mut wire, &id);
+        let last = wire.call("conversation.get", &json!({"conversation_id": id}));
+        let events = last["events"].as_array().and_then(|e| e.last()).map_or(0, |e| e["seq"].as_u64().unwrap_or(0));
+        if events >= scene.size(20_000) as u64 {
+            break events;
+        }
+        wire.call("conversation.send", &json!({"conversation_id": id, "message": turn}));
+    };
     let call =
         Sample::best_of(scene.often(50), || drop(wire.call("conversation.get", &json!({"conversation_id": id}))));
     let whole = Sample::best_of(scene.often(20), || house.ctl(&["status", &id]));

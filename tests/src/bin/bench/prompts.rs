@@ -96,7 +96,6 @@ pub(crate) fn prompts(scene: &mut Scene, table: &mut Table) {
         wire.call("conversation.send", &json!({"conversation_id": id, "message": PROMPT}));
         wait(&mut wire, &id);
         let took = begin.elapsed();
-        // The conversation must not run into its limit of rounds.
         took
     });
     close(&mut wire, &id);
