@@ -21,6 +21,7 @@ mod predecessor;
 mod report;
 mod service;
 mod start;
+mod stop;
 mod top;
 
 use clap::Parser as _;

@@ -20,6 +20,7 @@ macro_rules! with_codex {
     };
 }
 
+mod attach;
 mod audit;
 mod bad_input;
 mod budget;
@@ -37,6 +38,7 @@ mod layout;
 mod native_turns;
 mod openclaw_plugin;
 mod operations;
+mod packages;
 mod permissions;
 mod private;
 mod real_acpx;
@@ -44,6 +46,7 @@ mod real_codex_acp;
 mod recovery;
 mod reporting;
 mod restart;
+mod service;
 mod supervision;
 mod takeover;
 mod top;
