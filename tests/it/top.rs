@@ -84,6 +84,7 @@ async fn who_must_act_is_seen_and_helped_on_one_screen() {
     terminal.shows("may it do this?").await;
     terminal.shows("that is all").await;
     assert!(terminal.shown().contains("\"command\": \"rm -rf build\""), "{}", terminal.shown());
+    terminal.shows("y allow").await;
     terminal.keys("y");
     terminal.shows("allowed, this once").await;
     terminal.shows("1 need you · 1 working · 2 done").await;

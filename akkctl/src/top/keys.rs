@@ -54,17 +54,20 @@ impl Model {
         }
     }
 
-    /// What was drawn of it: what could be read, and how far there is to scroll.
-    pub(super) fn shown(&mut self, shown: &Shown) {
+    /// What was drawn of it: what could be read, and how far there is to scroll. Tells whether the picture is another
+    /// one by that.
+    pub(super) fn shown(&mut self, shown: &Shown) -> bool {
         self.mode_was_shown = true;
         self.page = shown.page;
         if let Mode::Permit(asked) = &mut self.mode {
+            let before = (asked.scrolled, asked.read);
             asked.scrolled = asked.scrolled.min(shown.furthest);
             // Lines are passed one page at a time at most, from the first on: who sees the last one saw all.
             asked.read |= shown.end_in_sight && !asked.waits_for_rest;
-        } else {
-            self.scrolled = self.scrolled.min(shown.furthest);
+            return before != (asked.scrolled, asked.read);
         }
+        self.scrolled = self.scrolled.min(shown.furthest);
+        false
     }
 
     /// The terminal has another size: lines are broken elsewhere.

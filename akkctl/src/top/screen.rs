@@ -202,7 +202,10 @@ fn show(
         }
         let now = view.at_this_moment();
         let shown = screen.draw(&model, &now)?;
-        model.shown(&shown);
+        // Once a request was read, there are more keys for it.
+        if model.shown(&shown) {
+            screen.draw(&model, &now)?;
+        }
         wakes = match next(woken, model.stands_for(&now)) {
             Some(wakes) => wakes,
             None => return Ok(None),

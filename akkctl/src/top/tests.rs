@@ -21,7 +21,9 @@ fn drawn(model: &mut Model, columns: u16, rows: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
     let mut shown = Shown::default();
     terminal.draw(|frame| shown = draw(model, &samples::view(), frame.buffer_mut())).unwrap();
-    model.shown(&shown);
+    if model.shown(&shown) {
+        terminal.draw(|frame| shown = draw(model, &samples::view(), frame.buffer_mut())).unwrap();
+    }
     let buffer = terminal.backend().buffer();
     (0..rows).map(|y| line(buffer, y) + "\n").collect()
 }
@@ -149,7 +151,7 @@ fn nothing_to_show_says_how_to_begin() {
 #[test]
 fn a_permission_request_at_80_by_24_and_at_40() {
     let mut model = asking(0);
-    types(&mut model, "p");
+    press(&mut model, KeyCode::Char('p'));
     let narrow = drawn(&mut model, 40, 16);
     insta::assert_snapshot!(format!("{}{narrow}", drawn(&mut model, 80, 16)));
 }
