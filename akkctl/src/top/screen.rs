@@ -7,11 +7,12 @@ use crate::environment::{Surroundings, set};
 use crate::error::{Error, Result, exit};
 use crate::output::View;
 use crate::start;
-use ratatui::DefaultTerminal;
+use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, enable_raw_mode};
+use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, enable_raw_mode};
+use ratatui::{DefaultTerminal, Terminal};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal as _};
@@ -125,8 +126,11 @@ impl Taken {
     /// Takes it again after somebody else had it.
     fn take_again(&mut self) -> Result<()> {
         enable_raw_mode().map_err(Error::Output)?;
-        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste).map_err(Error::Output)?;
-        self.0.clear().map_err(Error::Output)
+        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Clear(ClearType::All))
+            .map_err(Error::Output)?;
+        // Its own `clear` asks the terminal where the cursor is, and the answer goes to whoever reads the keys.
+        self.0 = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(Error::Output)?;
+        Ok(())
     }
 
     /// Stops this process as Ctrl-Z does elsewhere. Where no shell could ever go on with it, nothing happens.
