@@ -272,11 +272,11 @@ async fn stopping_takes_the_sockets_away_first_and_starting_brings_them_back() {
     login.systemd_says("inactive", "inactive", "enabled", 0);
     let list = login.ctl(&["list"]).await;
     assert_eq!(list.code, Some(6), "{}", list.stderr);
-    assert!(list.stderr.contains("akkd.service, which is stopped"), "{}", list.stderr);
+    assert!(list.stderr.contains("a service of yours, which is stopped"), "{}", list.stderr);
     login.failing("start");
     let start = login.ctl(&["daemon", "start"]).await;
     assert!(start.stderr.contains("Failed to start: played"), "{}", start.stderr);
-    assert_eq!(login.told(), ["start SOCKETS akkd.service"]);
+    assert_eq!(login.told(), ["stop akkd.service", "start SOCKETS akkd.service"]);
 }
 
 #[tokio::test]

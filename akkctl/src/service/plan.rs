@@ -57,6 +57,10 @@ impl File {
         Ok(Self { path, text, before })
     }
 
+    fn is_there(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// Whether it is to change.
     pub(super) fn changes(&self) -> bool {
         self.before.as_ref() != Some(&self.text)
@@ -94,7 +98,8 @@ impl Situation {
                 }
                 // An idle service that listens is in place. One whose sockets are not its own any more is started again.
                 if changed || !self.managed.listening || hand_over.is_some() {
-                    if self.managed.active || self.managed.listening {
+                    // Also one that systemd is about to start again: it would refuse to listen for it.
+                    if self.managed.pid.is_some() || self.managed.listening || self.files.iter().any(File::is_there) {
                         steps.extend(stop_listening(self.platform));
                         steps.extend(stop(self.platform));
                     }
@@ -120,7 +125,7 @@ impl Situation {
 
     /// What makes an installation that failed undone, wherever it failed.
     pub(super) fn take_back(&self) -> Vec<Step> {
-        let ran = self.managed.active || self.managed.listening;
+        let ran = self.managed.pid.is_some() || self.managed.listening;
         let mut steps = Vec::new();
         match self.platform {
             Platform::Systemd if !self.managed.enabled => {
@@ -159,7 +164,7 @@ impl Situation {
             Platform::Systemd => {
                 let mut steps = Vec::new();
                 // systemd does not listen for a service that runs already without its sockets.
-                if self.managed.active && !self.managed.listening {
+                if !self.managed.listening {
                     steps.extend(stop(self.platform));
                 }
                 steps.push(Step::Order(all("start")));

@@ -32,7 +32,7 @@ fn told(steps: &[Step]) -> Vec<String> {
 }
 
 fn running() -> Managed {
-    Managed { enabled: true, pid: Some(7), listening: true, active: true, ..Managed::default() }
+    Managed { enabled: true, pid: Some(7), listening: true, ..Managed::default() }
 }
 
 fn idle() -> Managed {
@@ -112,7 +112,10 @@ fn a_changed_file_starts_the_service_again() {
 #[test]
 fn a_service_that_was_stopped_or_disabled_is_installed_again() {
     let stopped = Managed { enabled: true, ..Managed::default() };
-    assert_eq!(told(&situation(Platform::Systemd, Some("new"), stopped, None).install()), ["start SOCKETS SERVICE"]);
+    assert_eq!(
+        told(&situation(Platform::Systemd, Some("new"), stopped, None).install()),
+        ["stop SOCKETS", "stop SERVICE", "start SOCKETS SERVICE"]
+    );
     let disabled = Managed { enabled: false, ..running() };
     let steps = told(&situation(Platform::Systemd, Some("new"), disabled, None).install());
     assert_eq!(steps, ["daemon-reload", "enable SOCKETS SERVICE"]);
@@ -146,9 +149,13 @@ fn an_installation_that_failed_is_taken_back() {
 #[test]
 fn starting_starts_the_sockets_too() {
     let start = |platform, managed| told(&situation(platform, Some("new"), managed, None).start(Path::new("/u/f")));
-    assert_eq!(start(Platform::Systemd, Managed::default()), ["start SOCKETS SERVICE"]);
+    assert_eq!(start(Platform::Systemd, idle()), ["start SOCKETS SERVICE"]);
     let deaf = Managed { listening: false, ..running() };
-    assert_eq!(start(Platform::Systemd, deaf), ["stop SERVICE", "start SOCKETS SERVICE"]);
+    assert_eq!(
+        start(Platform::Systemd, deaf),
+        ["stop SERVICE", "start SOCKETS SERVICE"],
+        "systemd does not listen for one that runs"
+    );
     assert_eq!(start(Platform::Launchd, running()), ["kickstart gui/501/agent-knock-knock.akkd"]);
     assert_eq!(start(Platform::Launchd, Managed::default()), ["insist bootstrap gui/501 /u/f"]);
 }
