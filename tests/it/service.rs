@@ -162,7 +162,9 @@ impl Drop for Login {
 }
 
 const UNITS: [&str; 3] = ["akkd-callback.socket", "akkd-control.socket", "akkd.service"];
-const FIRST: [&str; 3] = ["daemon-reload", "enable SOCKETS akkd.service", "start SOCKETS akkd.service"];
+const RESET: &str = "reset-failed SOCKETS akkd.service";
+const START: &str = "start SOCKETS akkd.service";
+const FIRST: [&str; 4] = ["daemon-reload", "enable SOCKETS akkd.service", RESET, START];
 
 #[tokio::test]
 async fn systemd_understands_the_units_as_they_are_installed() {
@@ -197,11 +199,11 @@ async fn an_installation_and_its_end_can_be_repeated() {
     // Another PATH is another unit.
     let bin = format!("/opt/new/bin:{}/bin:/usr/bin:/bin", login.root().display());
     login.ctl_with(&["daemon", "install"], &[("PATH", &bin)]).await.ok();
-    let restart = ["stop SOCKETS", "stop akkd.service", "start SOCKETS akkd.service"];
+    let restart = ["stop SOCKETS", "stop akkd.service", RESET, START];
     assert_eq!(login.told(), [&FIRST[..2], &restart[..]].concat());
     login.ctl(&["daemon", "uninstall"]).await.ok();
     let end = ["stop SOCKETS", "stop akkd.service", "disable SOCKETS akkd.service", "daemon-reload"];
-    assert_eq!(login.told(), [&end[..], &["reset-failed akkd.service"]].concat());
+    assert_eq!(login.told(), [&end[..], &[RESET]].concat());
     assert_eq!(login.files(), [""; 0]);
     let nothing = login.ctl(&["daemon", "uninstall"]).await.ok();
     assert_eq!((nothing.stdout.as_str(), login.told()), ("nothing is installed\n", vec![]));
@@ -276,7 +278,7 @@ async fn stopping_takes_the_sockets_away_first_and_starting_brings_them_back() {
     login.failing("start");
     let start = login.ctl(&["daemon", "start"]).await;
     assert!(start.stderr.contains("Failed to start: played"), "{}", start.stderr);
-    assert_eq!(login.told(), ["stop akkd.service", "start SOCKETS akkd.service"]);
+    assert_eq!(login.told(), ["stop akkd.service", RESET, START]);
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ impl Situation {
                         steps.extend(stop(self.platform));
                     }
                     steps.extend(hand_over);
-                    steps.push(Step::Order(all("start")));
+                    steps.extend(start_units());
                 }
             }
             Platform::Launchd => {
@@ -145,7 +145,7 @@ impl Situation {
         match self.platform {
             Platform::Systemd => {
                 steps.push(Step::Try(words(&["--user", "daemon-reload"])));
-                steps.push(Step::Try(words(&["--user", "reset-failed", UNIT])));
+                steps.push(Step::Try(all("reset-failed")));
                 if self.managed.enabled && ran {
                     steps.push(Step::Try(all("start")));
                 }
@@ -167,7 +167,7 @@ impl Situation {
                 if !self.managed.listening {
                     steps.extend(stop(self.platform));
                 }
-                steps.push(Step::Order(all("start")));
+                steps.extend(start_units());
                 steps
             }
             Platform::Launchd if self.managed.enabled => {
@@ -222,7 +222,7 @@ pub(super) fn uninstall(platform: Platform, uid: u32, files: &[PathBuf]) -> Vec<
             steps.extend(removed);
             steps.push(Step::Order(words(&["--user", "daemon-reload"])));
             // Else a failure of long ago is shown of a unit that is gone.
-            steps.push(Step::Try(words(&["--user", "reset-failed", UNIT])));
+            steps.push(Step::Try(all("reset-failed")));
             steps
         }
         Platform::Launchd => {
@@ -231,6 +231,12 @@ pub(super) fn uninstall(platform: Platform, uid: u32, files: &[PathBuf]) -> Vec<
             steps
         }
     }
+}
+
+/// Starts the service and its sockets. What failed often a moment ago, systemd would not start for a while: somebody
+/// asks now, so that it is to forget that.
+fn start_units() -> [Step; 2] {
+    [Step::Try(all("reset-failed")), Step::Order(all("start"))]
 }
 
 /// `verb` for the service and its sockets.
