@@ -45,5 +45,6 @@ mod recovery;
 mod reporting;
 mod restart;
 mod service;
+mod service_systemd;
 mod supervision;
 mod takeover;
