@@ -22,6 +22,7 @@ mod report;
 mod service;
 mod start;
 mod stop;
+mod top;
 
 use clap::Parser as _;
 use environment::Surroundings;

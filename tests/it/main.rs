@@ -20,6 +20,7 @@ macro_rules! with_codex {
     };
 }
 
+mod attach;
 mod audit;
 mod bad_input;
 mod budget;
@@ -37,6 +38,7 @@ mod layout;
 mod native_turns;
 mod openclaw_plugin;
 mod operations;
+mod packages;
 mod permissions;
 mod private;
 mod real_acpx;
@@ -48,3 +50,4 @@ mod service;
 mod service_systemd;
 mod supervision;
 mod takeover;
+mod top;

@@ -51,7 +51,7 @@ pub(crate) fn look(surroundings: &Surroundings) -> Option<State> {
     let platform = Platform::here()?;
     let own_folder = platform.own_folder(&surroundings.platform_config);
     let definition = defined(platform, surroundings);
-    let own = definition.as_deref().is_some_and(|file| file.starts_with(&own_folder));
+    let own = definition.as_ref().is_some_and(|file| *file == own_folder.join(platform.main_file()));
     let mut state = State {
         platform,
         definition,
