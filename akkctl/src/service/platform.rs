@@ -68,8 +68,8 @@ pub(crate) fn definition(platform: Platform, config: &Path, system: &[PathBuf]) 
         return None;
     }
     // What enabling makes is a link. One that leads nowhere was left by a package that is gone.
-    let places = std::iter::once(folder).chain(system.iter().map(|base| base.join("systemd/user")));
-    places.into_iter().find_map(|place| {
+    let mut places = std::iter::once(folder).chain(system.iter().map(|base| base.join("systemd/user")));
+    places.find_map(|place| {
         let service = place.join("default.target.wants").join(UNIT);
         let beside_socket = || {
             let socket = place.join("sockets.target.wants").join(SOCKETS[0]).canonicalize().ok()?;
