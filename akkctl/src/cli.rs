@@ -489,7 +489,9 @@ pub(crate) enum Daemon {
         #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: Option<u32>,
     },
-    /// Make it a service of yours, started at login or when it is needed (systemd)
+    /// Make it a service of yours, started at login or when it is needed (systemd, launchd)
+    ///
+    /// The service gets PATH, proxies without passwords and CODEX_HOME of this shell; to change them, or after akkd has moved, install again. An akkd that runs already hands its work over; running turns go on.
     Install,
     /// Undo that; running turns are left alone
     Uninstall,

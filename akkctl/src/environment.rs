@@ -84,9 +84,9 @@ pub(crate) fn set(name: &str) -> Option<OsString> {
 /// The runtime directory of a login that does not name it.
 fn made_by_systemd(uid: u32) -> Option<PathBuf> {
     let folder = usual_runtime_dir(uid);
-    let there = cfg!(target_os = "linux")
-        && folder.symlink_metadata().is_ok_and(|m| m.is_dir() && m.uid() == uid && m.mode() & 0o077 == 0);
-    there.then_some(folder)
+    let for_others = |m: &std::fs::Metadata| m.mode() & 0o077;
+    let ours = |m: std::fs::Metadata| m.is_dir() && m.uid() == uid && for_others(&m) == 0;
+    (cfg!(target_os = "linux") && folder.symlink_metadata().is_ok_and(ours)).then_some(folder)
 }
 
 fn absolute_path(name: &str) -> Option<PathBuf> {

@@ -60,7 +60,7 @@ pub(crate) enum Error {
         uid: u32,
     },
     /// The user service is installed but does not run; it is not ours to start a second akkd beside it.
-    #[error("akkd is installed as the user service akkd.service, which is stopped")]
+    #[error("akkd is installed as a service of yours, which is stopped")]
     ServiceStopped,
     /// akkctl runs inside an agent: an akkd that it started would die with it, or see no processes.
     #[error("akkd is not running, and an agent must not start it")]

@@ -47,6 +47,7 @@ mod recovery;
 mod reporting;
 mod restart;
 mod service;
+mod service_systemd;
 mod supervision;
 mod takeover;
 mod top;

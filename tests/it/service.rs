@@ -8,6 +8,7 @@ use akk_tests::binaries::binaries;
 use akk_tests::raw::Raw;
 use akk_tests::{CtlOutput, Home, processes, wait_for};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixDatagram, UnixListener};
@@ -16,12 +17,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A user's home without AKK_HOME, as the service knows it, and a systemctl that is played.
-struct Login {
-    home: Home,
+pub(crate) struct Login {
+    pub(crate) home: Home,
 }
 
 impl Login {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let login = Self { home: Home::new() };
         std::fs::DirBuilder::new().mode(0o700).create(login.runtime()).unwrap();
         std::fs::create_dir_all(login.config().join("akk")).unwrap();
@@ -57,11 +58,11 @@ impl Login {
         login
     }
 
-    fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.home.root()
     }
 
-    fn runtime(&self) -> PathBuf {
+    pub(crate) fn runtime(&self) -> PathBuf {
         self.root().join("rt")
     }
 
@@ -73,11 +74,11 @@ impl Login {
         self.config().join("systemd/user")
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.runtime().join("akk/akkd.sock")
     }
 
-    fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let mut env = self.home.environment();
         env.retain(|(name, _)| name != "AKK_HOME" && name != "PATH");
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.root().join("bin").display());
@@ -96,7 +97,7 @@ impl Login {
         CtlOutput { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    async fn ctl(&self, words: &[&str]) -> CtlOutput {
+    pub(crate) async fn ctl(&self, words: &[&str]) -> CtlOutput {
         self.ctl_with(words, &[]).await
     }
 
@@ -114,7 +115,7 @@ impl Login {
     fn systemd_says(&self, sockets: &str, service: &str, enabled: &str, pid: u32) {
         let mut said = format!("Id=akkd.service\nActiveState={service}\nUnitFileState={enabled}\nMainPID={pid}\n");
         for socket in ["akkd-control.socket", "akkd-callback.socket"] {
-            said.push_str(&format!("\nId={socket}\nActiveState={sockets}\nUnitFileState={enabled}\n"));
+            writeln!(said, "\nId={socket}\nActiveState={sockets}\nUnitFileState={enabled}").unwrap();
         }
         std::fs::write(self.root().join("state"), said).unwrap();
     }
@@ -123,7 +124,7 @@ impl Login {
         std::fs::write(self.root().join("failing"), format!("{verb}\n")).unwrap();
     }
 
-    fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.units()).into_iter().flatten();
         let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -131,7 +132,7 @@ impl Login {
     }
 
     /// A task whose agent still works when this returns.
-    async fn delegate(&self, script: &str) -> DelegateAnswer {
+    pub(crate) async fn delegate(&self, script: &str) -> DelegateAnswer {
         let client = akk_proto::client::connect(&self.socket()).await.unwrap();
         let workspace = self.home.workspace().to_str().unwrap().to_owned();
         let params = DelegateParams { request: script.to_owned(), workspace, ..DelegateParams::default() };
@@ -142,14 +143,14 @@ impl Login {
     }
 
     /// What became of it, by the akkd that answers now.
-    async fn result(&self, task: &DelegateAnswer) -> String {
+    pub(crate) async fn result(&self, task: &DelegateAnswer) -> String {
         let client = akk_proto::client::connect(&self.socket()).await.unwrap();
         let conversation_id = Some(task.conversation.conversation_id.to_string());
         let params = WaitParams { conversation_id, any: false, timeout_ms: Some(60_000) };
         client.wait(params).await.unwrap().message.unwrap().body
     }
 
-    fn pid(&self) -> u64 {
+    pub(crate) fn pid(&self) -> u64 {
         let answer = Raw::connect(&self.socket()).unwrap().call("daemon.info", json!({})).unwrap();
         answer["result"]["pid"].as_u64().unwrap()
     }
@@ -162,7 +163,9 @@ impl Drop for Login {
 }
 
 const UNITS: [&str; 3] = ["akkd-callback.socket", "akkd-control.socket", "akkd.service"];
-const FIRST: [&str; 3] = ["daemon-reload", "enable SOCKETS akkd.service", "start SOCKETS akkd.service"];
+const RESET: &str = "reset-failed SOCKETS akkd.service";
+const START: &str = "start SOCKETS akkd.service";
+const FIRST: [&str; 4] = ["daemon-reload", "enable SOCKETS akkd.service", RESET, START];
 
 #[tokio::test]
 async fn systemd_understands_the_units_as_they_are_installed() {
@@ -197,11 +200,11 @@ async fn an_installation_and_its_end_can_be_repeated() {
     // Another PATH is another unit.
     let bin = format!("/opt/new/bin:{}/bin:/usr/bin:/bin", login.root().display());
     login.ctl_with(&["daemon", "install"], &[("PATH", &bin)]).await.ok();
-    let restart = ["stop SOCKETS", "stop akkd.service", "start SOCKETS akkd.service"];
+    let restart = ["stop SOCKETS", "stop akkd.service", RESET, START];
     assert_eq!(login.told(), [&FIRST[..2], &restart[..]].concat());
     login.ctl(&["daemon", "uninstall"]).await.ok();
     let end = ["stop SOCKETS", "stop akkd.service", "disable SOCKETS akkd.service", "daemon-reload"];
-    assert_eq!(login.told(), [&end[..], &["reset-failed akkd.service"]].concat());
+    assert_eq!(login.told(), [&end[..], &[RESET]].concat());
     assert_eq!(login.files(), [""; 0]);
     let nothing = login.ctl(&["daemon", "uninstall"]).await.ok();
     assert_eq!((nothing.stdout.as_str(), login.told()), ("nothing is installed\n", vec![]));
@@ -272,11 +275,11 @@ async fn stopping_takes_the_sockets_away_first_and_starting_brings_them_back() {
     login.systemd_says("inactive", "inactive", "enabled", 0);
     let list = login.ctl(&["list"]).await;
     assert_eq!(list.code, Some(6), "{}", list.stderr);
-    assert!(list.stderr.contains("akkd.service, which is stopped"), "{}", list.stderr);
+    assert!(list.stderr.contains("a service of yours, which is stopped"), "{}", list.stderr);
     login.failing("start");
     let start = login.ctl(&["daemon", "start"]).await;
     assert!(start.stderr.contains("Failed to start: played"), "{}", start.stderr);
-    assert_eq!(login.told(), ["start SOCKETS akkd.service"]);
+    assert_eq!(login.told(), ["stop akkd.service", RESET, START]);
 }
 
 #[tokio::test]

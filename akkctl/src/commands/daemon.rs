@@ -43,22 +43,18 @@ fn install(context: &Context<'_>) -> Result<u8> {
     if let Some(pid) = done.taken_over {
         lines.push(format!("akkd (process {pid}), started by hand, was stopped; the service goes on with its turns"));
     }
-    lines.push(match done.files.is_empty() && done.taken_over.is_none() {
-        true => "the service is installed: everything is in place".to_owned(),
-        false => "the service is installed, and starts with your login or when it is needed".to_owned(),
-    });
+    let in_place = done.files.is_empty() && done.taken_over.is_none();
+    let installed = if in_place { "everything is in place" } else { "it starts with your login, or when it is needed" };
+    lines.push(format!("the service is installed: {installed}"));
     show_done(&done, lines, context)
 }
 
 fn uninstall(context: &Context<'_>) -> Result<u8> {
     let done = service::uninstall(context.surroundings)?;
     let mut lines = told("removed", &done.files);
-    lines.push(match done.files.is_empty() {
-        true => "nothing is installed".to_owned(),
-        false => "akkd is stopped; running turns are left alone, and the next akkctl command starts an akkd that goes \
-                  on with them"
-            .to_owned(),
-    });
+    let end = "akkd is stopped; running turns are left alone, and the next akkctl command starts an akkd that goes on with \
+               them";
+    lines.push(if done.files.is_empty() { "nothing is installed" } else { end }.to_owned());
     show_done(&done, lines, context)
 }
 
@@ -134,6 +130,11 @@ fn status(context: &Context<'_>) -> Result<u8> {
         return Err(e);
     }
     context.show(&answer, output::daemon)?;
+    if !context.json
+        && let Some(state) = service::state::look(context.surroundings).filter(|s| s.definition.is_some())
+    {
+        print(&output::service(&state, &context.view))?;
+    }
     Ok(exit::OK)
 }
 

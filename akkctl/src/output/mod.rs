@@ -26,7 +26,7 @@ pub(crate) mod samples;
 
 pub(crate) use audit::audit;
 pub(crate) use card::card;
-pub(crate) use daemon::daemon;
+pub(crate) use daemon::{daemon, service};
 pub(crate) use deliveries::{deliveries, delivery};
 pub(crate) use doctor::doctor;
 pub(crate) use history::{event_line, progress_line, trace};

@@ -57,6 +57,10 @@ impl File {
         Ok(Self { path, text, before })
     }
 
+    fn is_there(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// Whether it is to change.
     pub(super) fn changes(&self) -> bool {
         self.before.as_ref() != Some(&self.text)
@@ -94,12 +98,13 @@ impl Situation {
                 }
                 // An idle service that listens is in place. One whose sockets are not its own any more is started again.
                 if changed || !self.managed.listening || hand_over.is_some() {
-                    if self.managed.active || self.managed.listening {
+                    // Also one that systemd is about to start again: it would refuse to listen for it.
+                    if self.managed.pid.is_some() || self.managed.listening || self.files.iter().any(File::is_there) {
                         steps.extend(stop_listening(self.platform));
                         steps.extend(stop(self.platform));
                     }
                     steps.extend(hand_over);
-                    steps.push(Step::Order(all("start")));
+                    steps.extend(start_units());
                 }
             }
             Platform::Launchd => {
@@ -120,7 +125,7 @@ impl Situation {
 
     /// What makes an installation that failed undone, wherever it failed.
     pub(super) fn take_back(&self) -> Vec<Step> {
-        let ran = self.managed.active || self.managed.listening;
+        let ran = self.managed.pid.is_some() || self.managed.listening;
         let mut steps = Vec::new();
         match self.platform {
             Platform::Systemd if !self.managed.enabled => {
@@ -140,7 +145,7 @@ impl Situation {
         match self.platform {
             Platform::Systemd => {
                 steps.push(Step::Try(words(&["--user", "daemon-reload"])));
-                steps.push(Step::Try(words(&["--user", "reset-failed", UNIT])));
+                steps.push(Step::Try(all("reset-failed")));
                 if self.managed.enabled && ran {
                     steps.push(Step::Try(all("start")));
                 }
@@ -159,10 +164,10 @@ impl Situation {
             Platform::Systemd => {
                 let mut steps = Vec::new();
                 // systemd does not listen for a service that runs already without its sockets.
-                if self.managed.active && !self.managed.listening {
+                if !self.managed.listening {
                     steps.extend(stop(self.platform));
                 }
-                steps.push(Step::Order(all("start")));
+                steps.extend(start_units());
                 steps
             }
             Platform::Launchd if self.managed.enabled => {
@@ -217,7 +222,7 @@ pub(super) fn uninstall(platform: Platform, uid: u32, files: &[PathBuf]) -> Vec<
             steps.extend(removed);
             steps.push(Step::Order(words(&["--user", "daemon-reload"])));
             // Else a failure of long ago is shown of a unit that is gone.
-            steps.push(Step::Try(words(&["--user", "reset-failed", UNIT])));
+            steps.push(Step::Try(all("reset-failed")));
             steps
         }
         Platform::Launchd => {
@@ -226,6 +231,12 @@ pub(super) fn uninstall(platform: Platform, uid: u32, files: &[PathBuf]) -> Vec<
             steps
         }
     }
+}
+
+/// Starts the service and its sockets. What failed often a moment ago, systemd would not start for a while: somebody
+/// asks now, so that it is to forget that.
+fn start_units() -> [Step; 2] {
+    [Step::Try(all("reset-failed")), Step::Order(all("start"))]
 }
 
 /// `verb` for the service and its sockets.

@@ -16,6 +16,8 @@ fn situation(platform: Platform, before: Option<&str>, managed: Managed, by_hand
     Situation { platform, managed, by_hand, uid: 501, files }
 }
 
+const RESET: &str = "try reset-failed SOCKETS SERVICE";
+
 /// The steps as lines.
 fn told(steps: &[Step]) -> Vec<String> {
     let sockets = SOCKETS.join(" ");
@@ -32,7 +34,7 @@ fn told(steps: &[Step]) -> Vec<String> {
 }
 
 fn running() -> Managed {
-    Managed { enabled: true, pid: Some(7), listening: true, active: true, ..Managed::default() }
+    Managed { enabled: true, pid: Some(7), listening: true, ..Managed::default() }
 }
 
 fn idle() -> Managed {
@@ -49,6 +51,7 @@ fn a_first_installation_writes_enables_and_starts() {
             "write /u/akkd-control.socket new",
             "daemon-reload",
             "enable SOCKETS SERVICE",
+            RESET,
             "start SOCKETS SERVICE"
         ]
     );
@@ -66,11 +69,11 @@ fn a_first_installation_writes_enables_and_starts() {
 #[test]
 fn an_akkd_that_runs_by_hand_hands_over_when_nothing_else_can_fail() {
     let steps = told(&situation(Platform::Systemd, None, Managed::default(), Some(4711)).install());
-    assert_eq!(steps[3..], ["enable SOCKETS SERVICE", "hand over", "start SOCKETS SERVICE"]);
+    assert_eq!(steps[3..], ["enable SOCKETS SERVICE", "hand over", RESET, "start SOCKETS SERVICE"]);
     let steps = told(&situation(Platform::Launchd, None, Managed::default(), Some(4711)).install());
     assert_eq!(steps[1], "hand over");
     let beside = told(&situation(Platform::Systemd, Some("new"), idle(), Some(4711)).install());
-    assert_eq!(beside, ["stop SOCKETS", "stop SERVICE", "hand over", "start SOCKETS SERVICE"]);
+    assert_eq!(beside, ["stop SOCKETS", "stop SERVICE", "hand over", RESET, "start SOCKETS SERVICE"]);
 }
 
 #[test]
@@ -93,6 +96,7 @@ fn a_changed_file_starts_the_service_again() {
             "enable SOCKETS SERVICE",
             "stop SOCKETS",
             "stop SERVICE",
+            RESET,
             "start SOCKETS SERVICE"
         ]
     );
@@ -112,7 +116,10 @@ fn a_changed_file_starts_the_service_again() {
 #[test]
 fn a_service_that_was_stopped_or_disabled_is_installed_again() {
     let stopped = Managed { enabled: true, ..Managed::default() };
-    assert_eq!(told(&situation(Platform::Systemd, Some("new"), stopped, None).install()), ["start SOCKETS SERVICE"]);
+    assert_eq!(
+        told(&situation(Platform::Systemd, Some("new"), stopped, None).install()),
+        ["stop SOCKETS", "stop SERVICE", RESET, "start SOCKETS SERVICE"]
+    );
     let disabled = Managed { enabled: false, ..running() };
     let steps = told(&situation(Platform::Systemd, Some("new"), disabled, None).install());
     assert_eq!(steps, ["daemon-reload", "enable SOCKETS SERVICE"]);
@@ -128,13 +135,13 @@ fn an_installation_that_failed_is_taken_back() {
             "remove /u/SERVICE",
             "remove /u/akkd-control.socket",
             "try daemon-reload",
-            "try reset-failed SERVICE"
+            RESET
         ]
     );
     let again = situation(Platform::Systemd, Some("old"), running(), None);
     assert_eq!(
         told(&again.take_back()),
-        ["write /u/SERVICE old", "try daemon-reload", "try reset-failed SERVICE", "try start SOCKETS SERVICE"],
+        ["write /u/SERVICE old", "try daemon-reload", RESET, "try start SOCKETS SERVICE"],
         "what ran before runs again"
     );
     let first = situation(Platform::Launchd, None, Managed::default(), None);
@@ -146,9 +153,13 @@ fn an_installation_that_failed_is_taken_back() {
 #[test]
 fn starting_starts_the_sockets_too() {
     let start = |platform, managed| told(&situation(platform, Some("new"), managed, None).start(Path::new("/u/f")));
-    assert_eq!(start(Platform::Systemd, Managed::default()), ["start SOCKETS SERVICE"]);
+    assert_eq!(start(Platform::Systemd, idle()), [RESET, "start SOCKETS SERVICE"]);
     let deaf = Managed { listening: false, ..running() };
-    assert_eq!(start(Platform::Systemd, deaf), ["stop SERVICE", "start SOCKETS SERVICE"]);
+    assert_eq!(
+        start(Platform::Systemd, deaf),
+        ["stop SERVICE", RESET, "start SOCKETS SERVICE"],
+        "systemd does not listen for one that runs"
+    );
     assert_eq!(start(Platform::Launchd, running()), ["kickstart gui/501/agent-knock-knock.akkd"]);
     assert_eq!(start(Platform::Launchd, Managed::default()), ["insist bootstrap gui/501 /u/f"]);
 }
@@ -158,14 +169,7 @@ fn the_end_of_an_installation_undoes_what_it_did_and_nothing_twice() {
     let files = [PathBuf::from("/u/f")];
     assert_eq!(
         told(&uninstall(Platform::Systemd, 501, &files)),
-        [
-            "stop SOCKETS",
-            "stop SERVICE",
-            "disable SOCKETS SERVICE",
-            "remove /u/f",
-            "daemon-reload",
-            "try reset-failed SERVICE"
-        ]
+        ["stop SOCKETS", "stop SERVICE", "disable SOCKETS SERVICE", "remove /u/f", "daemon-reload", RESET]
     );
     assert_eq!(
         told(&uninstall(Platform::Launchd, 501, &files)),

@@ -67,14 +67,16 @@ pub(crate) fn definition(platform: Platform, config: &Path, system: &[PathBuf]) 
     if platform == Platform::Launchd {
         return None;
     }
-    let folders: Vec<PathBuf> = system.iter().map(|base| base.join("systemd/user")).collect();
-    let links = ["default.target.wants/akkd.service", "sockets.target.wants/akkd-control.socket"];
-    // A link may be broken as seen from here; that somebody made it is what counts.
-    let enabled = |place: &PathBuf| links.iter().any(|link| place.join(link).is_symlink());
-    if !std::iter::once(&folder).chain(&folders).any(enabled) {
-        return None;
-    }
-    folders.into_iter().map(|folder| folder.join(UNIT)).find(|unit| unit.is_file())
+    // What enabling makes is a link. One that leads nowhere was left by a package that is gone.
+    let mut places = std::iter::once(folder).chain(system.iter().map(|base| base.join("systemd/user")));
+    places.find_map(|place| {
+        let service = place.join("default.target.wants").join(UNIT);
+        let beside_socket = || {
+            let socket = place.join("sockets.target.wants").join(SOCKETS[0]).canonicalize().ok()?;
+            Some(socket.parent()?.join(UNIT))
+        };
+        Some(service).filter(|unit| unit.is_file()).or_else(|| beside_socket().filter(|unit| unit.is_file()))
+    })
 }
 
 /// Where units of the whole system lie, in systemd's order.
@@ -98,7 +100,11 @@ mod tests {
         assert_eq!(find(), None);
         let wants = folder.path().join("etc/systemd/user/sockets.target.wants");
         fs::create_dir_all(&wants).unwrap();
-        std::os::unix::fs::symlink("/nowhere", wants.join("akkd-control.socket")).unwrap();
+        std::os::unix::fs::symlink(lib.join("systemd/user/akkd-control.socket"), wants.join("akkd-control.socket"))
+            .unwrap();
+        assert_eq!(find(), None, "a link that leads nowhere");
+        fs::write(lib.join("systemd/user/akkd-control.socket"), "").unwrap();
+        let lib = lib.canonicalize().unwrap();
         assert_eq!(find(), Some(lib.join("systemd/user/akkd.service")), "the owner of the machine enabled it for all");
         fs::create_dir_all(config.join("systemd/user")).unwrap();
         fs::write(config.join("systemd/user").join(UNIT), "").unwrap();

@@ -2,6 +2,7 @@
 
 use super::platform::LABEL;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 const TEMPLATE: &str = include_str!("../../../packaging/launchd/akkd.plist");
@@ -14,7 +15,7 @@ pub(super) fn rendered(akkd: &Path, environment: &[(&'static str, String)]) -> O
     let program = escaped(akkd.to_str()?)?;
     let mut variables = String::new();
     for (name, value) in environment {
-        variables.push_str(&format!("    <key>{name}</key>\n    <string>{}</string>\n", escaped(value)?));
+        let _ = write!(variables, "    <key>{name}</key>\n    <string>{}</string>\n", escaped(value)?);
     }
     // The paths last: what stands in them is not looked at again.
     let text = TEMPLATE.replace("@LABEL@", LABEL);

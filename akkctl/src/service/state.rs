@@ -36,12 +36,10 @@ pub(crate) struct State {
 pub(crate) struct Managed {
     /// It starts with the login, or with the first connection.
     pub(crate) enabled: bool,
-    /// The process id of the service's akkd, if it runs.
+    /// The process id of the service's akkd, if it runs, starts or stops.
     pub(crate) pid: Option<u32>,
     /// Sockets are listened on for it, so that connecting starts it. Never with launchd.
     pub(crate) listening: bool,
-    /// It is running, starting or stopping.
-    pub(crate) active: bool,
     /// Its last end was a failure, and the manager has given up on it.
     pub(crate) failed: bool,
     /// Whether it lives on when the user logs out; none where that is not known. launchd's never does.
@@ -53,7 +51,7 @@ pub(crate) fn look(surroundings: &Surroundings) -> Option<State> {
     let platform = Platform::here()?;
     let own_folder = platform.own_folder(&surroundings.platform_config);
     let definition = defined(platform, surroundings);
-    let own = definition.as_deref().is_some_and(|file| file.starts_with(&own_folder));
+    let own = definition.as_ref().is_some_and(|file| *file == own_folder.join(platform.main_file()));
     let mut state = State {
         platform,
         definition,
@@ -130,7 +128,6 @@ fn of_systemd(said: &str) -> Managed {
         let is_service = is("Id", UNIT);
         if is_service {
             managed.pid = unit.get("MainPID").and_then(|pid| pid.parse().ok()).filter(|pid| *pid != 0);
-            managed.active = !is("ActiveState", "inactive") && !is("ActiveState", "failed");
             managed.failed = is("ActiveState", "failed");
         } else if is("ActiveState", "active") {
             listening += 1;
@@ -150,14 +147,7 @@ fn of_launchd(said: &str) -> Managed {
     };
     let pid = value("pid").and_then(|pid| pid.parse().ok());
     let ended_badly = value("last exit code").is_some_and(|code| !code.starts_with('0') && !code.starts_with('('));
-    Managed {
-        enabled: true,
-        pid,
-        listening: false,
-        active: pid.is_some(),
-        failed: pid.is_none() && ended_badly,
-        lingers: Some(false),
-    }
+    Managed { enabled: true, pid, listening: false, failed: pid.is_none() && ended_badly, lingers: Some(false) }
 }
 
 /// What the service's akkd has in its environment: what its process has, else what the file and the manager give it.
@@ -193,7 +183,7 @@ mod tests {
         let idle = Managed { enabled: true, listening: true, ..Managed::default() };
         assert_eq!(of_systemd(said), idle, "an idle one listens and does not run");
         let running = said.replace("=inactive", "=active").replace("MainPID=0", "MainPID=4711");
-        assert_eq!(of_systemd(&running), Managed { pid: Some(4711), active: true, ..idle.clone() });
+        assert_eq!(of_systemd(&running), Managed { pid: Some(4711), ..idle.clone() });
         let failed = said.replace("=inactive", "=failed");
         assert_eq!(of_systemd(&failed), Managed { failed: true, ..idle });
         let unknown = "Id=akkd.service\nActiveState=inactive\nUnitFileState=\nMainPID=0\n\n";
@@ -205,9 +195,9 @@ mod tests {
         let running = "gui/501/x = {\n\tactive count = 1\n\tstate = running\n\n\tprogram = /a\n\tpid = 4711\n\
                        \tlast exit code = (never exited)\n}\n";
         let found = of_launchd(running);
-        assert_eq!((found.pid, found.active, found.failed), (Some(4711), true, false));
+        assert_eq!((found.pid, found.failed), (Some(4711), false));
         let failed = of_launchd("x = {\n\tstate = not running\n\tlast exit code = 1\n}");
-        assert_eq!((failed.pid, failed.active, failed.failed), (None, false, true));
+        assert_eq!((failed.pid, failed.failed), (None, true));
         assert!(!of_launchd("x = {\n\tstate = not running\n\tlast exit code = 0\n}").failed);
     }
 }

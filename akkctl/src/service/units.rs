@@ -1,6 +1,7 @@
 //! The unit files of systemd's user service, filled in.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Units by file name: the service and its two sockets.
@@ -17,7 +18,7 @@ pub(super) fn rendered(akkd: &Path, environment: &[(&'static str, String)]) -> O
     let program = quoted(akkd.to_str()?)?;
     let mut variables = String::new();
     for (name, value) in environment {
-        variables.push_str(&format!("Environment={}\n", quoted(&format!("{name}={value}"))?));
+        let _ = writeln!(variables, "Environment={}", quoted(&format!("{name}={value}"))?);
     }
     let fill = |template: &str| {
         let lines = template.lines().map(|line| match line {

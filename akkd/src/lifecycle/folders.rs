@@ -85,7 +85,8 @@ pub fn private_folder(path: &Path) -> Result<(), FolderError> {
 pub fn runtime_dir_by_systemd() -> Option<PathBuf> {
     let uid = rustix::process::getuid().as_raw();
     let folder = usual_runtime_dir(uid);
-    let ours = |m: std::fs::Metadata| m.is_dir() && m.uid() == uid && m.mode() & 0o077 == 0;
+    let for_others = |m: &std::fs::Metadata| m.mode() & 0o077;
+    let ours = |m: std::fs::Metadata| m.is_dir() && m.uid() == uid && for_others(&m) == 0;
     (cfg!(target_os = "linux") && folder.symlink_metadata().is_ok_and(ours)).then_some(folder)
 }
 

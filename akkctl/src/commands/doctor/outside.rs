@@ -232,7 +232,7 @@ mod tests {
         let all = [
             shown(&judge_service(&state(Ok(idle.clone()), &[]), None)),
             line(Ok(idle.clone()), &[]),
-            line(Ok(Managed { pid: Some(7), active: true, ..idle.clone() }), &[]),
+            line(Ok(Managed { pid: Some(7), ..idle.clone() }), &[]),
             line(Ok(Managed { listening: false, ..idle.clone() }), &[]),
             line(Ok(Managed { enabled: false, ..idle.clone() }), &[]),
             line(Ok(Managed { failed: true, ..idle.clone() }), &["x"]),
