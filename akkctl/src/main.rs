@@ -22,6 +22,8 @@ mod report;
 mod service;
 mod start;
 mod stop;
+#[cfg(test)]
+mod words_tests;
 
 use clap::Parser as _;
 use environment::Surroundings;

@@ -32,6 +32,7 @@ mod delivery_plugin;
 mod demo;
 mod discovery;
 mod docs;
+mod doctor;
 mod hostile;
 mod layout;
 mod native_turns;

@@ -107,7 +107,9 @@ mod tests {
         );
         let agent = Check::new(AGENTS, "an agent with a very long name", CheckLevel::Ok, "runs", None);
         let all = [ok.clone(), fail, agent, note, warn.clone()];
-        insta::assert_snapshot!([shown(&all), shown(&[ok.clone(), warn]), shown(&[ok]), shown(&[plain])].join("\n---\n"));
+        insta::assert_snapshot!(
+            [shown(&all), shown(&[ok.clone(), warn]), shown(&[ok]), shown(&[plain])].join("\n---\n")
+        );
     }
 
     #[test]
@@ -115,7 +117,8 @@ mod tests {
         let long = "a folder that is open to others ".repeat(9);
         let check = Check::new(HOME, "permissions", CheckLevel::Fail, long.clone(), Some(&long));
         let answer = DoctorAnswer { checks: vec![check], plugins: vec![], environment: [].into() };
-        let view = View { width: Some(80), ..samples::view() };
+        let mut view = samples::view();
+        view.width = Some(80);
         for line in doctor(&answer, &view).lines() {
             assert!(width(line) <= 80, "{line}");
         }

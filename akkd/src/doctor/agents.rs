@@ -23,7 +23,8 @@ pub(super) fn look(config: &Config, around: &Surroundings) -> Vec<Check> {
         let env = agent_environment(spec, &around.env, None);
         let state = state(spec, &env);
         let default = spec.kind == config.default_agent;
-        let written = built_in.get(&spec.kind).is_none_or(|b| (&b.command, b.transport) != (&spec.command, spec.transport));
+        let written =
+            built_in.get(&spec.kind).is_none_or(|b| (&b.command, b.transport) != (&spec.command, spec.transport));
         match judge(spec, &state, default, written) {
             Some(check) => checks.push(check),
             None if matches!(state, State::Nowhere(_)) => missing.push(spec.kind.as_str()),
@@ -33,7 +34,13 @@ pub(super) fn look(config: &Config, around: &Surroundings) -> Vec<Check> {
     // The one that counts stands first.
     checks.sort_by_key(|c| !c.name.ends_with("(default)"));
     if !ready.is_empty() {
-        checks.push(Check::new(check::AGENTS, "agents", CheckLevel::Ok, format!("ready too: {}", ready.join(", ")), None));
+        checks.push(Check::new(
+            check::AGENTS,
+            "agents",
+            CheckLevel::Ok,
+            format!("ready too: {}", ready.join(", ")),
+            None,
+        ));
     }
     if !missing.is_empty() {
         let found = format!("not installed: {}", missing.join(", "));

@@ -67,12 +67,7 @@ pub(super) fn environment(agents: &BTreeMap<String, String>) -> BTreeMap<String,
 }
 
 /// Runs `program` and waits for its end, `patience` at most; then it is killed, with what it started in its group.
-pub(super) async fn ask(
-    program: &Path,
-    words: &[&str],
-    env: &BTreeMap<String, String>,
-    patience: Duration,
-) -> Answer {
+pub(super) async fn ask(program: &Path, words: &[&str], env: &BTreeMap<String, String>, patience: Duration) -> Answer {
     let spawned = Command::new(program)
         .args(words)
         .env_clear()

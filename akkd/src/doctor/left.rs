@@ -113,8 +113,7 @@ mod tests {
     #[test]
     fn locks_of_the_dead_are_told_and_those_of_the_living_are_not() {
         let home = tempfile::tempdir().unwrap();
-        let paths =
-            Paths::resolve(&Environment { akk_home: Some(home.path().join("akk")), ..Environment::default() });
+        let paths = Paths::resolve(&Environment { akk_home: Some(home.path().join("akk")), ..Environment::default() });
         let env = BTreeMap::from([("HOME".to_owned(), home.path().to_str().unwrap().to_owned())]);
         let codex = [home.path().join(".codex")];
         let none = look(&paths, &codex, &env, Some(&BTreeSet::new()));
@@ -137,7 +136,10 @@ mod tests {
         let told: Vec<_> = told.iter().map(|c| format!("{}: {}", c.name, c.found)).collect();
         assert_eq!(
             told,
-            ["acpx locks: 1 in ~/.acpx/queues of queue owners that are dead", "Codex locks: 1 in ~/.codex that no process holds"]
+            [
+                "acpx locks: 1 in ~/.acpx/queues of queue owners that are dead",
+                "Codex locks: 1 in ~/.codex that no process holds"
+            ]
         );
     }
 }

@@ -159,7 +159,8 @@ fn config(paths: &Paths, around: &Surroundings, running: bool) -> (Vec<Check>, O
             } else {
                 format!("there is no {place}: the defaults count")
             };
-            let left_out = |warning: &String| line(CheckLevel::Warn, warning.clone(), Some("Change it in config.toml."));
+            let left_out =
+                |warning: &String| line(CheckLevel::Warn, warning.clone(), Some("Change it in config.toml."));
             let lines = std::iter::once(line(CheckLevel::Ok, found, None))
                 .chain(config.warnings.iter().map(left_out))
                 .collect();

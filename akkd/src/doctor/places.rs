@@ -154,8 +154,7 @@ fn bytes(n: u64) -> String {
 }
 
 fn integrity(found: Result<Integrity, StoreError>, place: &str, size: u64) -> Check {
-    let line =
-        |level, found: String, hint: Option<&str>| Check::new(check::HOME, "database", level, found, hint);
+    let line = |level, found: String, hint: Option<&str>| Check::new(check::HOME, "database", level, found, hint);
     let size = bytes(size);
     match found {
         Ok(Integrity::Whole) => line(CheckLevel::Ok, format!("{place}, {size}, is whole"), None),
@@ -224,7 +223,9 @@ mod tests {
         std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).unwrap();
         let checks = look(&paths, &env, false);
         let permissions = checks.iter().find(|c| c.name == "permissions").unwrap();
-        assert!(permissions.level == CheckLevel::Note && permissions.found.contains("logs is open to others (mode 755)"));
+        assert!(
+            permissions.level == CheckLevel::Note && permissions.found.contains("logs is open to others (mode 755)")
+        );
         assert_eq!(std::fs::read_dir(&home).unwrap().count(), 1);
     }
 }

@@ -55,19 +55,16 @@ async fn one(known: &Known, config: &Config, around: &Surroundings, used: bool) 
         _ => known.programs.iter().find_map(|name| find(name, path).ok())?,
     };
     let asked = asking::environment(&env);
-    let (answer, login) = tokio::join!(
-        asking::ask(&program, &["--version"], &asked, PATIENCE),
-        login::look(known.name, &program, &env),
-    );
+    let (answer, login) =
+        tokio::join!(asking::ask(&program, &["--version"], &asked, PATIENCE), login::look(known.name, &program, &env),);
     Some(judge(known, &short(&program, &env), &answer, login.as_ref(), used))
 }
 
 /// The line of one program.
 fn judge(known: &Known, place: &str, answer: &Answer, login: Option<&Login>, used: bool) -> Check {
     let Known { name, update, .. } = known;
-    let line = |level, found: String, hint: Option<String>| {
-        Check::new(check::AGENTS, name, level, found, hint.as_deref())
-    };
+    let line =
+        |level, found: String, hint: Option<String>| Check::new(check::AGENTS, name, level, found, hint.as_deref());
     let worse = if used { CheckLevel::Warn } else { CheckLevel::Note };
     let version = match answer {
         Answer::Unstartable(why) => {

@@ -93,7 +93,8 @@ fn without_password(address: &str) -> String {
 
 /// Where agents find programs, and through what they reach the network.
 pub(super) fn environment(env: &BTreeMap<String, String>, path: Option<&str>, configured: bool) -> Vec<Check> {
-    let line = |name: &str, level, found: String, hint: Option<&str>| Check::new(check::AGENTS, name, level, found, hint);
+    let line =
+        |name: &str, level, found: String, hint: Option<&str>| Check::new(check::AGENTS, name, level, found, hint);
     let Some(path) = path.filter(|p| !p.is_empty()) else {
         let hint = "Set `path` in config.toml.";
         return vec![line("PATH", CheckLevel::Warn, "agents get none, and find no programs".to_owned(), Some(hint))];
@@ -120,7 +121,8 @@ pub(super) fn environment(env: &BTreeMap<String, String>, path: Option<&str>, co
 /// The clock, and how far it was set since akkd started: none where that is not known.
 pub(super) fn clock(now: Timestamp, jumped: Option<i64>, zone: Option<&str>) -> Check {
     let line = |level, found: String, hint: Option<&str>| Check::new(check::AKKD, "clock", level, found, hint);
-    let zone_name = zone.map_or_else(|| "in an unknown time zone".to_owned(), |zone| format!("in the time zone {zone}"));
+    let zone_name =
+        zone.map_or_else(|| "in an unknown time zone".to_owned(), |zone| format!("in the time zone {zone}"));
     let found = format!("{now} {zone_name}");
     if now.0 < MADE_AFTER || now.0 > FAR {
         let hint = "Set the clock: servers refuse a machine whose clock is wrong, and times in lists are wrong too.";

@@ -4,8 +4,8 @@ use crate::config::Surroundings;
 use crate::conversation::testing::{House, created};
 use crate::delivery::Plugins;
 use akk_proto::api::DeliverySubscribeParams;
-use akk_proto::delivery::{DeliveryItem, DeliveryView, SinkKind};
 use akk_proto::delivery::DeliveryState::{self, Handed, Parked, Pending, Uncertain};
+use akk_proto::delivery::{DeliveryItem, DeliveryView, SinkKind};
 use akk_proto::event::Created;
 use akk_proto::version::VERSION;
 

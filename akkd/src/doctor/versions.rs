@@ -27,13 +27,7 @@ pub(super) const KNOWN: [Known; 7] = [
         update: "npm install -g @openai/codex",
     },
     Known { name: "claude", programs: &["claude"], tried: None, oldest: None, update: "claude update" },
-    Known {
-        name: "cursor",
-        programs: &["cursor-agent"],
-        tried: None,
-        oldest: None,
-        update: "cursor-agent update",
-    },
+    Known { name: "cursor", programs: &["cursor-agent"], tried: None, oldest: None, update: "cursor-agent update" },
     Known {
         name: "gemini",
         programs: &["gemini"],

@@ -37,7 +37,8 @@ pub(super) fn nobody_answers(context: &Context<'_>) -> Option<Check> {
     let paths = &context.surroundings.paths;
     if let Some(pid) = stop::holder(paths) {
         let found = format!("process {pid} holds the lock of this home, and does not answer");
-        let hint = format!("If it starts or stops, wait; if it hangs, end it with `kill -9 {pid}`: nothing is lost by that.");
+        let hint =
+            format!("If it starts or stops, wait; if it hangs, end it with `kill -9 {pid}`: nothing is lost by that.");
         return Some(Check::new(check::AKKD, "lock", CheckLevel::Fail, found, Some(&hint)));
     }
     let left = paths.control_socket.symlink_metadata().is_ok();
@@ -70,13 +71,22 @@ pub(super) fn service(context: &Context<'_>) -> (Vec<Check>, Option<State>) {
 fn judge_service(state: &State, file: Option<&str>) -> Check {
     let line = |level, found: String, hint: Option<&str>| Check::new(check::AKKD, "service", level, found, hint);
     let Some(file) = file else {
-        return line(CheckLevel::Ok, "none is installed for this home: akkd is started when it is needed".to_owned(), None);
+        return line(
+            CheckLevel::Ok,
+            "none is installed for this home: akkd is started when it is needed".to_owned(),
+            None,
+        );
     };
     let managed = match &state.manager {
         Ok(managed) => managed,
         Err(why) => {
-            let hint = "Log in as this user, or run `loginctl enable-linger`; `akkctl daemon uninstall` does without it.";
-            return line(CheckLevel::Warn, format!("{file} is installed, and its manager cannot be asked: {why}"), Some(hint));
+            let hint =
+                "Log in as this user, or run `loginctl enable-linger`; `akkctl daemon uninstall` does without it.";
+            return line(
+                CheckLevel::Warn,
+                format!("{file} is installed, and its manager cannot be asked: {why}"),
+                Some(hint),
+            );
         }
     };
     if managed.failed {
@@ -85,7 +95,11 @@ fn judge_service(state: &State, file: Option<&str>) -> Check {
     }
     if !state.outdated.is_empty() {
         let found = format!("{file} is not what this akkctl would install from this shell");
-        return line(CheckLevel::Warn, found, Some("Run `akkctl daemon install` again, from the shell that you work in."));
+        return line(
+            CheckLevel::Warn,
+            found,
+            Some("Run `akkctl daemon install` again, from the shell that you work in."),
+        );
     }
     if !managed.enabled {
         let hint = "Run `akkctl daemon install` again.";
@@ -143,9 +157,8 @@ fn hidden(name: &str, value: &str) -> String {
 
 fn found_in(path: &str) -> BTreeMap<&'static str, PathBuf> {
     let runs = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
-    let find = |name: &str| {
-        std::env::split_paths(path).filter(|f| f.is_absolute()).map(|f| f.join(name)).find(|p| runs(p))
-    };
+    let find =
+        |name: &str| std::env::split_paths(path).filter(|f| f.is_absolute()).map(|f| f.join(name)).find(|p| runs(p));
     PROGRAMS.iter().filter_map(|name| Some((*name, find(name)?))).collect()
 }
 
@@ -174,8 +187,7 @@ fn paths(agents: &BTreeMap<&str, PathBuf>, shell: &BTreeMap<&str, PathBuf>, inst
             Some(_) => {}
         }
     }
-    (!parts.is_empty())
-        .then(|| Check::new(check::AGENTS, "this shell", level, parts.join("; "), Some(cure(installed))))
+    (!parts.is_empty()).then(|| Check::new(check::AGENTS, "this shell", level, parts.join("; "), Some(cure(installed))))
 }
 
 fn variables(found: &[Difference], installed: bool) -> Option<Check> {
@@ -190,8 +202,7 @@ fn variables(found: &[Difference], installed: bool) -> Option<Check> {
     } else {
         "Run `akkctl daemon stop` and `akkctl daemon start` in this shell if agents shall have what it has."
     };
-    (!parts.is_empty())
-        .then(|| Check::new(check::AGENTS, "this shell", CheckLevel::Note, parts.join("; "), Some(hint)))
+    (!parts.is_empty()).then(|| Check::new(check::AGENTS, "this shell", CheckLevel::Note, parts.join("; "), Some(hint)))
 }
 
 #[cfg(test)]
@@ -216,7 +227,8 @@ mod tests {
             environment: Vec::new(),
         };
         let idle = Managed { enabled: true, listening: true, lingers: Some(true), ..Managed::default() };
-        let line = |managed, outdated: &[&str]| shown(&judge_service(&state(managed, outdated), Some("~/akkd.service")));
+        let line =
+            |managed, outdated: &[&str]| shown(&judge_service(&state(managed, outdated), Some("~/akkd.service")));
         let all = [
             shown(&judge_service(&state(Ok(idle.clone()), &[]), None)),
             line(Ok(idle.clone()), &[]),
