@@ -20,6 +20,22 @@ const STYLES: Styles = Styles::styled()
     .usage(AnsiColor::Yellow.on_default().bold())
     .literal(AnsiColor::Green.on_default());
 
+/// Where each shell looks for what `completions` prints.
+const COMPLETIONS_HELP: &str = "\
+Where the script belongs; new shells then complete commands, options and their values:
+  bash        ~/.local/share/bash-completion/completions/akkctl
+  zsh         ~/.zfunc/_akkctl
+  fish        ~/.config/fish/completions/akkctl.fish
+  elvish      ~/.config/elvish/lib/akkctl.elv
+  powershell  any file that your $PROFILE names
+
+For bash, for instance:
+  mkdir -p ~/.local/share/bash-completion/completions
+  akkctl completions bash > ~/.local/share/bash-completion/completions/akkctl
+
+bash needs its package bash-completion. zsh: fpath=(~/.zfunc $fpath) before compinit in ~/.zshrc. elvish: use akkctl in \
+~/.config/elvish/rc.elv. The Debian package and the tarball bring those of bash, zsh and fish with them.";
+
 /// Hand tasks to coding agents, follow them, answer them.
 ///
 /// akkctl talks to akkd and starts it when none runs. A conversation ID may be shortened to a unique prefix or suffix
@@ -112,9 +128,17 @@ pub(crate) enum Command {
     /// Print the protocol of akkd as OpenRPC with JSON Schema
     Schema,
     /// Print a completion script
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages: one for akkctl, one for each command (for packages)
+    #[command(hide = true)]
+    Man {
+        /// The folder for them
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
     },
 }
 

@@ -270,7 +270,7 @@ fn what_is_wrong_with_a_command_line_says_what_to_do() {
             Some((said(message, before).join(" | "), said(hint, before).join(" | ")))
         });
         let programs = calls(&text, "Error::Program {").filter_map(|(before, fields)| {
-            let of = |name: &str| {
+            let of = |name: &'static str| {
                 fields
                     .iter()
                     .find_map(|f| f.strip_prefix(name))

@@ -5,25 +5,33 @@ use akk_proto::paths::{Environment, LAUNCHD_LABEL, Paths};
 use akkd::config::{ConfigSource, Surroundings};
 use akkd::lifecycle::{self, Activation};
 use akkd::{Start, logging};
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_mangen::roff::{Roff, bold, roman};
 use std::ffi::OsStr;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The daemon of Agent Knock Knock. Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`.
+/// The daemon of Agent Knock Knock: owns conversations with coding agents.
 ///
-/// `akkctl` starts it by itself; nothing has to be set. AKK_HOME moves everything to one directory, AKK_SOCKET the
+/// Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`. `akkctl` starts it by itself; nothing has to be set. AKK_HOME moves everything to one directory, AKK_SOCKET the
 /// sockets, AKK_LOG_LEVEL sets what is logged.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Look whether everything works, print that as JSON, and end: what `akkctl doctor` asks for where no akkd runs.
+    /// Look whether everything works, print that as JSON, and end: what `akkctl doctor` asks for where no akkd runs
     #[arg(long, hide = true)]
     doctor: bool,
+    /// Print the manual page (for packages)
+    #[arg(long, hide = true)]
+    man: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.man {
+        return if manual().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let done = if arguments.doctor { look() } else { start() };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +52,26 @@ fn main() -> ExitCode {
 fn exit_code(failure: &Failure, launchd: Option<&OsStr>) -> u8 {
     let by_launchd = launchd.is_some_and(|label| label == LAUNCHD_LABEL);
     if by_launchd && failure.kind == ErrorKind::WrongStatus { 0 } else { failure.kind.exit_code() }
+}
+
+/// Prints the manual page.
+fn manual() -> io::Result<()> {
+    // Packages are to be the same on every day.
+    let told = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let day = told.and_then(|s| jiff::Timestamp::from_second(s).ok()).unwrap_or_else(jiff::Timestamp::now);
+    let day = day.strftime("%Y-%m-%d").to_string();
+    let man = clap_mangen::Man::new(Arguments::command()).date(day).manual("Agent Knock Knock");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    let mut more = Roff::default();
+    more.control("SH", ["SEE ALSO"]);
+    more.text([bold("akkctl"), roman("(1), "), bold("akkctl-daemon"), roman("(1)")]);
+    more.to_writer(&mut page)?;
+    io::stdout().write_all(&page)
 }
 
 fn start() -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 #![cfg(target_os = "linux")]
 
-use akk_proto::api::{ControlClient as _, DelegateAnswer, DelegateParams, Empty, WaitParams};
+use akk_proto::api::{ControlClient as _, DelegateAnswer, DelegateParams, WaitParams};
 use akk_tests::binaries::binaries;
 use akk_tests::raw::Raw;
 use akk_tests::{CtlOutput, Home, processes, wait_for};

@@ -10,6 +10,7 @@ mod doctor;
 mod follow;
 mod import;
 mod input;
+mod manual;
 mod openclaw;
 mod report_server;
 mod schema;
@@ -96,5 +97,6 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
             output::print(&String::from_utf8_lossy(&script))?;
             Ok(exit::OK)
         }
+        Command::Man { folder } => manual::run(&folder, &context),
     }
 }
