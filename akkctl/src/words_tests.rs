@@ -35,6 +35,7 @@ fn arguments(text: &str) -> Vec<&str> {
     let bytes = text.as_bytes();
     while at < bytes.len() {
         match bytes[at] {
+            b'"' if text[..at].ends_with("r#") => at += text[at..].find("\"#").unwrap_or_default() + 1,
             b'"' => {
                 at += 1;
                 while at < bytes.len() && bytes[at] != b'"' {
@@ -66,6 +67,13 @@ fn literals(expression: &str) -> Vec<String> {
         if c != '"' {
             continue;
         }
+        let rest = chars.as_str();
+        if expression[..expression.len() - rest.len()].ends_with("r#\"") {
+            let (text, rest) = rest.split_once("\"#").unwrap_or((rest, ""));
+            found.push(text.to_owned());
+            chars = rest.chars();
+            continue;
+        }
         let mut text = String::new();
         while let Some(c) = chars.next() {
             match c {
@@ -88,9 +96,14 @@ fn literals(expression: &str) -> Vec<String> {
     found
 }
 
+/// Whether a literal says something, and does not only stand between two others.
+fn is_sentence(text: &String) -> bool {
+    text.split_whitespace().count() > 1
+}
+
 /// What an argument says: its own literals, else those of the variable that it is, else its name.
 fn said(argument: &str, before: &str) -> Vec<String> {
-    let own: Vec<String> = literals(argument).into_iter().filter(|t| t.contains(' ')).collect();
+    let own: Vec<String> = literals(argument).into_iter().filter(is_sentence).collect();
     if !own.is_empty() {
         return own;
     }
@@ -99,7 +112,7 @@ fn said(argument: &str, before: &str) -> Vec<String> {
         let statement = &before[at..];
         // Up to the blank line or the end of the call: good enough to read it.
         let end = statement.find(";\n").unwrap_or(statement.len());
-        literals(&statement[..end]).into_iter().filter(|t| t.contains(' ')).collect::<Vec<_>>()
+        literals(&statement[..end]).into_iter().filter(is_sentence).collect::<Vec<_>>()
     });
     match of_variable {
         Some(found) if !found.is_empty() => found,
@@ -117,13 +130,28 @@ fn kind(argument: &str) -> Option<ErrorKind> {
     ErrorKind::ALL.into_iter().find(|k| format!("{k:?}") == name)
 }
 
+/// The kind of error that stands for an obstacle of a takeover.
+fn obstacle(argument: &str) -> Option<ErrorKind> {
+    Some(match argument.strip_prefix("BlockReason::")? {
+        "SharedHolder" => ErrorKind::SharedHolder,
+        "WeakEvidence" => ErrorKind::TakeoverNotConfirmable,
+        "Working" => ErrorKind::SessionWorking,
+        "ProtectedProcess" => ErrorKind::ProtectedProcess,
+        // Told by an answer, with the same word.
+        "TargetStillActive" => ErrorKind::TargetStillActive,
+        // Said in an answer that is no error.
+        _ => return None,
+    })
+}
+
 /// What is wrong with the voice of a hint.
 fn faults(hint: &str) -> Option<&'static str> {
     if hint.starts_with('‹') {
         return None;
     }
     let hint = hint.trim_end();
-    if !hint.ends_with(['.', '?']) {
+    // What ends in a placeholder ends in a sentence that was made elsewhere.
+    if !hint.ends_with(['.', '?', '}']) {
         return Some("no full stop");
     }
     let begins = hint.chars().next().is_some_and(|c| c.is_uppercase() || matches!(c, '`' | '{' | '['));
@@ -135,10 +163,10 @@ fn every_error_of_akkd_says_what_is_wrong_and_what_to_do() {
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut bad = Vec::new();
     for text in sources(&["akkd/src", "akkd/core/src", "proto/src"]) {
-        let made = ["Failure::new(", "Self::new("].into_iter().flat_map(|f| calls(&text, f));
+        let made = ["Failure::new(", "Self::new(", "Obstacle::new("].into_iter().flat_map(|f| calls(&text, f));
         let made = made.filter_map(|(before, arguments)| {
             let [first, message, hint] = arguments[..] else { return None };
-            Some((kind(first)?, said(message, before), said(hint, before)))
+            Some((kind(first).or_else(|| obstacle(first))?, said(message, before), said(hint, before)))
         });
         // Where a `match` gives kind and hint, the message is the error's own.
         let paired = calls(&text, "(").filter_map(|(before, arguments)| {
@@ -148,6 +176,10 @@ fn every_error_of_akkd_says_what_is_wrong_and_what_to_do() {
             Some((kind(first)?, vec![format!("‹{own}›")], said(hint, before)))
         });
         for (kind, messages, hints) in made.chain(paired) {
+            // A comparison of kinds looks like a pair.
+            if messages == ["‹›"] {
+                continue;
+            }
             let (message, hint) = (messages.join(" | "), hints.join(" | "));
             bad.extend(hints.iter().filter_map(|h| Some(format!("{}: {}: {h}", kind.word(), faults(h)?))));
             bad.extend(

@@ -35,6 +35,7 @@ mod discovery;
 mod docs;
 mod doctor;
 mod hostile;
+mod import;
 mod layout;
 mod native_turns;
 mod openclaw_plugin;
