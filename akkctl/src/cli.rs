@@ -63,6 +63,10 @@ pub(crate) enum Command {
     /// List conversations
     #[command(visible_alias = "ls")]
     List(List),
+    /// Watch all conversations on one live screen, and act on them
+    ///
+    /// Keys: ? shows them. Needs a terminal; agents go on when it is left.
+    Top,
     /// Show one conversation: where it stands, and what to do next
     Status(StatusOf),
     /// Print what the last turn came to, in full

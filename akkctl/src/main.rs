@@ -22,6 +22,7 @@ mod report;
 mod service;
 mod start;
 mod stop;
+mod top;
 #[cfg(test)]
 mod words_tests;
 

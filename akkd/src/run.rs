@@ -146,10 +146,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         },
         stop: stop.clone(),
     };
-    tokio::spawn({
-        let executors = executors.clone();
-        intake.clone().watch_drops(move || executors.agents() > 0, quit.clone())
-    });
+    tokio::spawn(intake.clone().watch_drops(executors.at_work(), quit.clone()));
     let heard = {
         let executors = executors.clone();
         Arc::new(move |id| executors.touch(id))

@@ -51,3 +51,4 @@ mod restart;
 mod service;
 mod supervision;
 mod takeover;
+mod top;

@@ -85,7 +85,11 @@ pub fn private_folder(path: &Path) -> Result<(), FolderError> {
 pub fn runtime_dir_by_systemd() -> Option<PathBuf> {
     let uid = rustix::process::getuid().as_raw();
     let folder = usual_runtime_dir(uid);
-    let ours = |m: std::fs::Metadata| m.is_dir() && m.uid() == uid && m.mode() & 0o077 == 0;
+    let closed = |mode: u32| {
+        let for_others = mode & 0o077;
+        for_others == 0
+    };
+    let ours = |m: std::fs::Metadata| m.is_dir() && m.uid() == uid && closed(m.mode());
     (cfg!(target_os = "linux") && folder.symlink_metadata().is_ok_and(ours)).then_some(folder)
 }
 
