@@ -19,7 +19,10 @@ fn sources(folders: &[&str]) -> Vec<String> {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             open.extend(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
-        } else if name.ends_with(".rs") && !name.contains("test") && !path.to_string_lossy().contains("/test") {
+        } else if path.extension().is_some_and(|e| e == "rs")
+            && !name.contains("test")
+            && !path.to_string_lossy().contains("/test")
+        {
             let text = std::fs::read_to_string(&path).unwrap();
             let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
             texts.insert(path, text[..end].to_owned());

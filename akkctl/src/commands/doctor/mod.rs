@@ -55,7 +55,9 @@ pub(super) fn openclaw_only(context: &Context<'_>) -> Result<u8> {
     // That akkd runs goes without saying here.
     checks.retain(|c| c.level > CheckLevel::Note);
     let (mut there, plugins) = answer.map(|a| (a.checks, a.plugins)).unwrap_or_default();
-    checks.iter_mut().for_each(|c| c.group = String::new());
+    for check in &mut checks {
+        check.group.clear();
+    }
     there.retain(|c| c.name == check::CONNECTION);
     checks.extend(openclaw::look(&plugins, false, context));
     checks.extend(there);
