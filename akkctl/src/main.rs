@@ -23,6 +23,8 @@ mod service;
 mod start;
 mod stop;
 mod top;
+#[cfg(test)]
+mod words_tests;
 
 use clap::Parser as _;
 use environment::Surroundings;

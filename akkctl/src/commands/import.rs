@@ -17,6 +17,23 @@ use std::path::PathBuf;
 const FOLDER: &str = ".agent-knock-knock";
 
 pub(super) fn run(args: Import, context: &Context<'_>) -> Result<u8> {
+    let report = bring_all(args, context)?;
+    if context.json {
+        let json = serde_json::to_string(&report).map_err(|e| Error::Output(e.into()))?;
+        print(&format!("{json}\n"))?;
+    } else {
+        print(&output::imported(&report, &context.view))?;
+    }
+    Ok(exit_code(&report))
+}
+
+/// 0 where nothing was skipped.
+fn exit_code(report: &ImportReport) -> u8 {
+    let skipped = report.conversations.iter().any(|c| c.outcome == ImportOutcome::Skipped);
+    if skipped { exit::FAILED } else { exit::OK }
+}
+
+fn bring_all(args: Import, context: &Context<'_>) -> Result<ImportReport> {
     let store = Store::open(&args.folder.map_or_else(default_folder, Ok)?)?;
     let mut akkd = context.akkd();
     let mut conversations = Vec::new();
@@ -26,15 +43,7 @@ pub(super) fn run(args: Import, context: &Context<'_>) -> Result<u8> {
         }
     }
     let folder = store.folder().to_string_lossy().into_owned();
-    let report = ImportReport { folder, conversations };
-    if context.json {
-        let json = serde_json::to_string(&report).map_err(|e| Error::Output(e.into()))?;
-        print(&format!("{json}\n"))?;
-    } else {
-        print(&output::imported(&report, &context.view))?;
-    }
-    let skipped = report.conversations.iter().any(|c| c.outcome == ImportOutcome::Skipped);
-    Ok(if skipped { exit::FAILED } else { exit::OK })
+    Ok(ImportReport { folder, conversations })
 }
 
 fn default_folder() -> Result<PathBuf> {
@@ -120,8 +129,8 @@ mod tests {
         old(folder.path());
         let fake = Fake::play(&at.paths.control_socket, vec![plays]);
         let context = Context { surroundings: &at, json: true, view: samples::view() };
-        let code = run(Import { folder: Some(folder.path().to_owned()) }, &context);
-        (code, fake.requests())
+        let report = bring_all(Import { folder: Some(folder.path().to_owned()) }, &context);
+        (report.map(|r| exit_code(&r)), fake.requests())
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::View;
 use super::terminal::{ALERT, BOLD, DIM, GOOD, WARN};
 use super::text::{counted, one_line, padded, width, wrapped};
 use akk_proto::api::{Check, CheckLevel, DoctorAnswer};
+use std::fmt::Write as _;
 
 /// Columns of the longest word for a level.
 const LEVEL: usize = 7;
@@ -19,7 +20,7 @@ pub(crate) fn doctor(answer: &DoctorAnswer, view: &View) -> String {
         if check.group != group {
             group = &check.group;
             let gap = if out.is_empty() { "" } else { "\n" };
-            out.push_str(&format!("{gap}{}\n", view.paint(BOLD, &one_line(group))));
+            let _ = writeln!(out, "{gap}{}", view.paint(BOLD, &one_line(group)));
         }
         out.push_str(&line(check, names.unwrap_or_default(), view));
     }

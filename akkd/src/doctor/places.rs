@@ -137,7 +137,7 @@ fn room(free: u64, files: Option<u64>, place: &str) -> Check {
     let few = files.is_some_and(|f| f < FEW_FILES);
     let (level, hint) = match free {
         ..TOO_LITTLE => (CheckLevel::Fail, Some("Free some room: akkd refuses what it cannot keep.")),
-        ..LITTLE => (CheckLevel::Warn, Some("Free some room before akkd cannot write any more.")),
+        TOO_LITTLE..LITTLE => (CheckLevel::Warn, Some("Free some room before akkd cannot write any more.")),
         _ if few => (CheckLevel::Warn, Some("Remove files there that nobody needs.")),
         _ => (CheckLevel::Ok, None),
     };

@@ -74,17 +74,15 @@ fn judge(known: &Known, place: &str, answer: &Answer, login: Option<&Login>, use
             let found = format!("{place} did not say its version within {} s", PATIENCE.as_secs());
             return line(worse, found, Some(format!("Try `{name} --version`; to install it anew: `{update}`.")));
         }
-        Answer::Said { code, text } => match versions::read(text).filter(|_| *code == Some(0)) {
-            Some(version) => version,
-            None => {
-                let how = match code {
-                    Some(0) => "says nothing that looks like a version".to_owned(),
-                    Some(code) => format!("does not say its version, and ends with {code}"),
-                    None => "was ended by a signal when it was asked for its version".to_owned(),
-                };
-                return line(worse, format!("{place} {how}"), Some(format!("Try `{name} --version`.")));
-            }
-        },
+        Answer::Said { code: Some(0), text } => {
+            versions::read(text).ok_or("says nothing that looks like a version".to_owned())
+        }
+        Answer::Said { code: Some(code), .. } => Err(format!("does not say its version, and ends with {code}")),
+        Answer::Said { code: None, .. } => Err("was ended by a signal when it was asked for its version".to_owned()),
+    };
+    let version = match version {
+        Ok(version) => version,
+        Err(how) => return line(worse, format!("{place} {how}"), Some(format!("Try `{name} --version`."))),
     };
     let mut found = format!("{version}, {place}");
     let mut level = CheckLevel::Ok;

@@ -184,52 +184,52 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let message = error.to_string();
         let (kind, hint) = match &error {
-            StoreError::Conflict { .. } => (ErrorKind::Internal, "Try again; if it comes back, report it"),
+            StoreError::Conflict { .. } => (ErrorKind::Internal, "Try again; if it comes back, report it."),
             StoreError::RepeatedRequest(_) => {
-                (ErrorKind::InvalidParams, "Give each call a request id of its own; a repeat must be the same call")
+                (ErrorKind::InvalidParams, "Give each call a request id of its own; a repeat must be the same call.")
             }
             StoreError::Corrupt { .. } => (
                 ErrorKind::Storage,
-                "Other conversations are not concerned; start the task anew, and report it with the message above",
+                "Other conversations are not concerned; start the task anew, and report it with the message above.",
             ),
-            StoreError::NotFound { .. } => (ErrorKind::NotFound, "See `akkctl list --all` for what there is"),
-            StoreError::Ambiguous { .. } => (ErrorKind::AmbiguousId, "Give more of the id"),
-            StoreError::StillOpen { .. } => (ErrorKind::WrongStatus, "Close it first: `akkctl close ID`"),
+            StoreError::NotFound { .. } => (ErrorKind::NotFound, "See `akkctl list --all` for what there is."),
+            StoreError::Ambiguous { .. } => (ErrorKind::AmbiguousId, "Give more of the id."),
+            StoreError::StillOpen { .. } => (ErrorKind::WrongStatus, "Close it first: `akkctl close ID`."),
             StoreError::Undelivered { .. } => (
                 ErrorKind::WrongStatus,
-                "See `akkctl deliveries`: wait until they are told, or say with `akkctl deliveries ack ID` that one need not be",
+                "See `akkctl deliveries`: wait until they are told, or say with `akkctl deliveries ack ID` that one need not be.",
             ),
             StoreError::BadPageMark { .. } => {
-                (ErrorKind::InvalidParams, "Give `after` exactly as the former page's `next` said")
+                (ErrorKind::InvalidParams, "Give `after` exactly as the former page's `next` said.")
             }
             StoreError::NewerSchema { .. } => {
-                (ErrorKind::Storage, "Install the newer version of akkd again; the database was not changed")
+                (ErrorKind::Storage, "Install the newer version of akkd again; the database was not changed.")
             }
             StoreError::Foreign { .. } => {
-                (ErrorKind::Storage, "Move that file away, or set AKK_HOME to another directory; it was not changed")
+                (ErrorKind::Storage, "Move that file away, or set AKK_HOME to another directory; it was not changed.")
             }
             StoreError::Unsafe { .. } => {
-                (ErrorKind::Storage, "Look who put it there, and move it away; it was not changed")
+                (ErrorKind::Storage, "Look who put it there, and move it away; it was not changed.")
             }
             StoreError::Full => {
-                (ErrorKind::Storage, "Free some space on that disk and try again; nothing was recorded")
+                (ErrorKind::Storage, "Free some space on that disk and try again; nothing was recorded.")
             }
             StoreError::ReadOnly { .. } => {
-                (ErrorKind::Storage, "Make the state directory writable again and try again; nothing was recorded")
+                (ErrorKind::Storage, "Make the state directory writable again and try again; nothing was recorded.")
             }
             StoreError::Io { .. } => (
                 ErrorKind::Storage,
-                "Look at the disk and the system's log; then see with `akkctl status` what was recorded",
+                "Look at the disk and the system's log; then see with `akkctl status` what was recorded.",
             ),
             StoreError::Busy { .. } => {
-                (ErrorKind::Storage, "End the other program that has akk.db open, and try again; nothing was recorded")
+                (ErrorKind::Storage, "End the other program that has akk.db open, and try again; nothing was recorded.")
             }
             StoreError::Damaged { .. } => (
                 ErrorKind::Storage,
-                "Stop akkd, keep a copy of akk.db, and repair it with `sqlite3 akk.db .recover` or move it away",
+                "Stop akkd, keep a copy of akk.db, and repair it with `sqlite3 akk.db .recover` or move it away.",
             ),
-            StoreError::Closed => (ErrorKind::Stopping, "Try again when akkd runs again"),
-            StoreError::Defect { .. } => (ErrorKind::Internal, "This is a defect in akkd; report it with the log"),
+            StoreError::Closed => (ErrorKind::Stopping, "Try again when akkd runs again."),
+            StoreError::Defect { .. } => (ErrorKind::Internal, "This is a defect in akkd; report it with the log."),
         };
         let failure = Self::new(kind, message, hint);
         match error {

@@ -14,13 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of its answer at most.
 const LONGEST: u64 = 4 << 20;
 
-/// What akkd's program sees; else what is wrong with it, and what akkctl sees without it.
-pub(super) fn look(context: &Context<'_>) -> DoctorAnswer {
+/// What akkd's program sees; else what is wrong with it, and what akkctl sees without it. `needed`: no akkd runs, so that
+/// one has to be started.
+pub(super) fn look(needed: bool, context: &Context<'_>) -> DoctorAnswer {
     let program = match find_program(std::env::current_exe().ok(), std::env::var_os("PATH")) {
         Ok(program) => program,
         Err(e) => {
-            let line = Check::new(check::AKKD, "akkd", CheckLevel::Fail, e.to_string(), Some(&e.hint()));
-            return without(context, Some(line));
+            let line = || Check::new(check::AKKD, "akkd", CheckLevel::Fail, e.to_string(), Some(&e.hint()));
+            return without(context, needed.then(line));
         }
     };
     match ask(&program, context) {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) fn run(context: &Context<'_>) -> Result<u8> {
     let mut checks = vec![akkctl()];
     let answer = ask(&mut checks, context);
-    let running = answer.is_some();
+    let running = answer.is_ok();
     if running {
         checks.push(outside::callback_socket(context));
     } else {
@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<u8> {
     }
     let (lines, service) = outside::service(context);
     checks.extend(lines);
-    let mut answer = answer.unwrap_or_else(|| alone::look(context));
+    let mut answer = answer.unwrap_or_else(|nobody| alone::look(nobody.0, context));
     // Its own lines before those of OpenClaw's installations, which stand between akkd and the plugin.
     let at = answer.checks.iter().position(|c| c.name == check::CONNECTION).unwrap_or(answer.checks.len());
     let rest = answer.checks.split_off(at);
@@ -51,11 +51,13 @@ const REPORTS: usize = 3;
 /// `akkctl openclaw status`: the part from the plugin's files to OpenClaw's sessions.
 pub(super) fn openclaw_only(context: &Context<'_>) -> Result<u8> {
     let mut checks = Vec::new();
-    let answer = ask(&mut checks, context);
+    let answer = ask(&mut checks, context).ok();
     // That akkd runs goes without saying here.
     checks.retain(|c| c.level > CheckLevel::Note);
     let (mut there, plugins) = answer.map(|a| (a.checks, a.plugins)).unwrap_or_default();
-    checks.iter_mut().for_each(|c| c.group = String::new());
+    for check in &mut checks {
+        check.group.clear();
+    }
     there.retain(|c| c.name == check::CONNECTION);
     checks.extend(openclaw::look(&plugins, false, context));
     checks.extend(there);
@@ -79,7 +81,10 @@ fn akkctl() -> Check {
 }
 
 /// What akkd says of itself: whether it runs, and its own checks.
-fn ask(checks: &mut Vec<Check>, context: &Context<'_>) -> Option<DoctorAnswer> {
+///
+/// # Errors
+/// It cannot say; the line that tells why is among `checks`.
+fn ask(checks: &mut Vec<Check>, context: &Context<'_>) -> std::result::Result<DoctorAnswer, Nobody> {
     let socket = &context.surroundings.paths.control_socket;
     let mut asked = || {
         let mut akkd = Client::connect(socket)?;
@@ -91,18 +96,19 @@ fn ask(checks: &mut Vec<Check>, context: &Context<'_>) -> Option<DoctorAnswer> {
         checks.push(akkd_itself(&info, context));
         akkd.call("daemon.doctor", &Empty {}, PATIENCE)?.read::<DoctorAnswer>()
     };
-    match asked() {
-        Ok(answer) => Some(answer),
-        Err(e) => {
-            let hint = match &e {
-                Error::NotRunning(_) => format!("{} This command starts nothing.", e.hint()),
-                _ => e.hint(),
-            };
-            checks.push(line("akkd", CheckLevel::Fail, e.to_string(), Some(hint)));
-            None
-        }
-    }
+    asked().map_err(|e| {
+        let nobody = Nobody(matches!(e, Error::NotRunning(_)));
+        let hint = match &e {
+            Error::NotRunning(_) => format!("{} This command starts nothing.", e.hint()),
+            _ => e.hint(),
+        };
+        checks.push(line("akkd", CheckLevel::Fail, e.to_string(), Some(hint)));
+        nobody
+    })
 }
+
+/// Why akkd says nothing: whether because none runs.
+struct Nobody(bool);
 
 fn akkd_itself(info: &DaemonInfo, context: &Context<'_>) -> Check {
     let found = format!("version {}, process {}, on {}", info.version, info.pid, context.view.path(&info.socket));

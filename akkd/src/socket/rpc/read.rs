@@ -108,6 +108,9 @@ impl Control {
         let Some(turn_id) = params.turn_id.as_ref().or(newest).filter(|t| t.ordinal() <= state.turns) else {
             let turn = params.turn_id.map_or_else(|| "no turn".to_owned(), |t| format!("no {t}"));
             let hint = match state.turns {
+                0 if state.imported.is_some() => {
+                    format!("It was imported, with what it came to before: `akkctl transcript {id}` shows that.")
+                }
                 0 => format!("Nothing was sent yet: `akkctl send {id} TEXT`."),
                 turns => format!("Its turns are turn-1 to turn-{turns}."),
             };
