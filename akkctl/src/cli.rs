@@ -63,6 +63,10 @@ pub(crate) enum Command {
     /// List conversations
     #[command(visible_alias = "ls")]
     List(List),
+    /// Watch all conversations on one live screen, and act on them
+    ///
+    /// Keys: ? shows them. Needs a terminal; agents go on when it is left.
+    Top,
     /// Show one conversation: where it stands, and what to do next
     Status(StatusOf),
     /// Print what the last turn came to, in full
@@ -97,7 +101,7 @@ pub(crate) enum Command {
     Deliveries(Deliveries),
     /// Look whether everything works, and say what to do where it does not
     ///
-    /// Everything on the way of a report, in the order in which a report travels, from the socket to OpenClaw's gateway and back. Starts nothing and changes nothing. Exit codes: 0 nothing fails, 1 something does.
+    /// akkd and its service, what it keeps, the agents' programs with versions and logins, the way of a report up to OpenClaw's sessions, and what was left behind. Works where akkd does not run. Starts nothing, changes nothing, and asks no network. Exit codes: 0 no problem, 1 a problem.
     Doctor,
     /// Connect OpenClaw: its agent then delegates, and is told what becomes of it
     #[command(name = "openclaw")]

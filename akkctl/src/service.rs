@@ -1,130 +1,157 @@
-//! The user service `akkd.service`, where one is installed.
+//! The user service: akkd under the care of systemd or launchd.
+//!
+//! [`platform`] says which of the two, [`units`] and [`plist`] make its files, [`plan`] decides what is to be done,
+//! [`perform`] does it, [`state`] tells what stands.
 
+mod ask;
+pub(crate) mod environment;
+mod perform;
+mod plan;
+pub(crate) mod platform;
+mod plist;
+mod render;
+pub(crate) mod state;
 mod units;
 
 use crate::environment::Surroundings;
 use crate::error::{Error, Result};
-use crate::start::find_program;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use crate::stop;
+use plan::{File, Situation};
+use platform::Platform;
+use std::path::PathBuf;
 
-/// The name of the unit.
-const UNIT: &str = "akkd.service";
+/// What an installation or its end came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Files that were written or removed; none where a repeat found all in place.
+    pub(crate) files: Vec<PathBuf>,
+    /// The akkd that somebody had started by hand, and whose work the service took over.
+    pub(crate) taken_over: Option<u32>,
+    /// What the owner should know, as sentences.
+    pub(crate) notes: Vec<String>,
+}
 
-/// The unit file of the user service that serves this home, if one is installed, or the link that enables it.
+/// The file that defines the user service that serves this home, if one is installed; asks nobody.
 ///
-/// A home that `AKK_HOME` or `AKK_SOCKET` names is not the service's. A unit that only came with a package is nobody's
-/// service yet: it counts once it is enabled, for this user or for all.
+/// A home that `AKK_HOME` or `AKK_SOCKET` names is not the service's.
 pub(crate) fn installed(surroundings: &Surroundings) -> Option<PathBuf> {
-    if !cfg!(target_os = "linux") || !surroundings.is_default_home() {
-        return None;
+    state::defined(Platform::here()?, surroundings)
+}
+
+/// Starts the installed service, with the sockets that start it later, and waits until the manager calls it started.
+///
+/// # Errors
+/// What the manager said.
+pub(crate) fn start(surroundings: &Surroundings) -> Result<()> {
+    let Some((platform, file)) = installed_here(surroundings) else { return Ok(()) };
+    let managed = state::managed(platform, surroundings).unwrap_or_default();
+    let situation = Situation { platform, managed, by_hand: None, uid: surroundings.uid, files: Vec::new() };
+    perform::all(&situation.start(&file), platform, surroundings)
+}
+
+/// Takes away the sockets that would start the installed service again. Before it is asked to stop.
+///
+/// # Errors
+/// What the manager said.
+pub(crate) fn stop_listening(surroundings: &Surroundings) -> Result<()> {
+    let Some((platform, _)) = installed_here(surroundings) else { return Ok(()) };
+    perform::all(&plan::stop_listening(platform), platform, surroundings)
+}
+
+/// Stops the installed service, so that the manager does not start it again before the next login.
+///
+/// # Errors
+/// What the manager said.
+pub(crate) fn stop(surroundings: &Surroundings) -> Result<()> {
+    let Some((platform, _)) = installed_here(surroundings) else { return Ok(()) };
+    perform::all(&plan::stop(platform), platform, surroundings)
+}
+
+/// Writes the files of the user service and has the manager start it, now and at each login. An akkd that was started by
+/// hand hands its work over. A service that runs with other files is started again with these; agents outlive both.
+///
+/// # Errors
+/// What stands against it, or what the manager said; then all is as it was before.
+pub(crate) fn install(surroundings: &Surroundings) -> Result<Done> {
+    let (platform, folder) = own_folder(surroundings)?;
+    let mut files = Vec::new();
+    for (name, text) in render::rendered_here(platform)? {
+        files.push(File::new(folder.join(name), text)?);
     }
-    let of_people = [surroundings.platform_config.clone(), PathBuf::from("/etc")];
-    let written = ["", "default.target.wants", "sockets.target.wants"];
-    let folders = of_people.iter().map(|base| base.join("systemd/user"));
-    let enabled = folders.flat_map(|units| written.map(|folder| units.join(folder)));
-    enabled.flat_map(|folder| [UNIT, "akkd-control.socket"].map(|name| folder.join(name))).find(|unit| unit.is_file())
+    let managed = state::managed(platform, surroundings).unwrap_or_default();
+    let by_hand = stop::holder(&surroundings.paths).filter(|pid| managed.pid != Some(*pid));
+    if surroundings.inside_agent && by_hand.is_some() {
+        return Err(Error::InsideAgent);
+    }
+    let lingers = managed.lingers;
+    let situation = Situation { platform, managed, by_hand, uid: surroundings.uid, files };
+    let steps = situation.install();
+    if let Err(e) = perform::all(&steps, platform, surroundings) {
+        // As far as it can be undone; the first error is the one to tell.
+        let _ = perform::all(&situation.take_back(), platform, surroundings);
+        return Err(e);
+    }
+    let mut notes = Vec::new();
+    let secret = environment::left_out(|name| std::env::var(name).ok());
+    if !secret.is_empty() {
+        notes.push(format!(
+            "{} holds a password and is not given to the service: such a proxy belongs into {}",
+            secret.join(" and "),
+            surroundings.paths.config.display()
+        ));
+    }
+    if platform == Platform::Systemd && lingers == Some(false) {
+        notes.push(
+            "akkd and its agents end when you log out; `loginctl enable-linger` lets them go on, and starts akkd at boot"
+                .to_owned(),
+        );
+    }
+    let taken_over = by_hand.filter(|_| steps.contains(&plan::Step::HandOver));
+    let files = situation.files.into_iter().filter(File::changes).map(|f| f.path).collect();
+    Ok(Done { files, taken_over, notes })
 }
 
-/// Starts the installed service and waits until systemd calls it started.
+/// Undoes [`install`]. Running turns are left alone, as by [`stop`].
 ///
 /// # Errors
-/// What `systemctl` said.
-pub(crate) fn start() -> Result<()> {
-    systemctl("start")
+/// What the manager said; the files stay then.
+pub(crate) fn uninstall(surroundings: &Surroundings) -> Result<Done> {
+    let (platform, folder) = own_folder(surroundings)?;
+    let names = match platform {
+        Platform::Systemd => platform::SOCKETS.iter().map(|s| (*s).to_owned()).chain([platform.main_file()]).collect(),
+        Platform::Launchd => vec![platform.main_file()],
+    };
+    let (mut files, mut notes) = (Vec::new(), Vec::new());
+    for path in names.into_iter().map(|name| folder.join(name)) {
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.contains(render::OURS) => files.push(path),
+            Ok(_) => notes.push(format!("{} is not akkctl's, and stays", path.display())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::file("read", &path, e)),
+        }
+    }
+    perform::all(&plan::uninstall(platform, surroundings.uid, &files), platform, surroundings)?;
+    Ok(Done { files, taken_over: None, notes })
 }
 
-/// Stops the installed service, so that systemd does not start it again.
-///
-/// # Errors
-/// What `systemctl` said.
-pub(crate) fn stop() -> Result<()> {
-    systemctl("stop")
+fn installed_here(surroundings: &Surroundings) -> Option<(Platform, PathBuf)> {
+    let platform = Platform::here()?;
+    Some((platform, state::defined(platform, surroundings)?))
 }
 
-/// Writes the units of the user service, has systemd read them, enables and starts them. Gives the files that changed:
-/// none where a repeat found all in place. An akkd that was started by hand has to be stopped before.
-///
-/// # Errors
-/// What stands against it, or what `systemctl` said.
-pub(crate) fn install(surroundings: &Surroundings) -> Result<Vec<PathBuf>> {
-    let folder = own_units(surroundings)?;
-    let program = find_program(std::env::current_exe().ok(), std::env::var_os("PATH"))?;
-    let path = std::env::var("PATH").ok();
-    let Some(units) = path.and_then(|path| units::rendered(&program, &path)) else {
+/// The manager of this system, and the user's own folder of its files.
+fn own_folder(surroundings: &Surroundings) -> Result<(Platform, PathBuf)> {
+    let Some(platform) = Platform::here() else {
         return Err(Error::usage(
-            "PATH, or the path of akkd, holds what no unit file can",
-            "remove line breaks and bytes that are no text from it",
+            "akkctl knows the services of systemd and launchd, and this system has neither",
+            "Start akkd with `akkctl daemon start`, or let your own manager run `akkd` in the foreground.",
         ));
     };
-    std::fs::create_dir_all(&folder).map_err(|e| Error::file("make", &folder, e))?;
-    let mut changed = Vec::new();
-    for (name, text) in units {
-        let unit = folder.join(name);
-        if std::fs::read_to_string(&unit).is_ok_and(|there| there == text) {
-            continue;
-        }
-        let fresh = folder.join(format!(".{name}.new"));
-        std::fs::write(&fresh, text).map_err(|e| Error::file("write", &fresh, e))?;
-        std::fs::rename(&fresh, &unit).map_err(|e| Error::file("write", &unit, e))?;
-        changed.push(unit);
-    }
-    systemctl_with(&["daemon-reload"])?;
-    systemctl_with(&["enable", "--now", "akkd-control.socket", "akkd-callback.socket", UNIT])?;
-    Ok(changed)
-}
-
-/// Undoes [`install`]: gives the files that were removed. Running turns are left alone, as by [`stop`].
-///
-/// # Errors
-/// What `systemctl` said; the units stay then.
-pub(crate) fn uninstall(surroundings: &Surroundings) -> Result<Vec<PathBuf>> {
-    let folder = own_units(surroundings)?;
-    let units: Vec<PathBuf> = ["akkd-control.socket", "akkd-callback.socket", UNIT]
-        .iter()
-        .map(|name| folder.join(name))
-        .filter(|unit| unit.is_file())
-        .collect();
-    if units.is_empty() {
-        return Ok(units);
-    }
-    systemctl_with(&["disable", "--now", "akkd-control.socket", "akkd-callback.socket", UNIT])?;
-    for unit in &units {
-        std::fs::remove_file(unit).map_err(|e| Error::file("remove", unit, e))?;
-    }
-    systemctl_with(&["daemon-reload"])?;
-    Ok(units)
-}
-
-/// The user's own folder of units.
-fn own_units(surroundings: &Surroundings) -> Result<PathBuf> {
-    if !cfg!(target_os = "linux") {
-        return Err(Error::usage("there is no systemd here", "start akkd with `akkctl daemon start`"));
-    }
     if !surroundings.is_default_home() {
         return Err(Error::usage(
-            "AKK_HOME or AKK_SOCKET is set, and the service serves your own home only",
-            "unset both",
+            "AKK_HOME or AKK_SOCKET is set, and the service serves the home that counts without them",
+            "Unset both; an akkd with a home of its own is started with `akkctl daemon start`.",
         ));
     }
-    Ok(surroundings.platform_config.join(Path::new("systemd/user")))
-}
-
-fn systemctl(verb: &str) -> Result<()> {
-    systemctl_with(&[verb, UNIT])
-}
-
-fn systemctl_with(words: &[&str]) -> Result<()> {
-    let verb = words.first().copied().unwrap_or_default();
-    let hint = format!("look into `systemctl --user status {UNIT}`");
-    let output = Command::new("systemctl").arg("--user").args(words).stdin(Stdio::null()).output();
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.lines().find(|l| !l.trim().is_empty()).unwrap_or("it gave no reason");
-            Err(Error::Program { message: format!("systemctl could not {verb} {UNIT}: {}", said.trim()), hint })
-        }
-        Err(e) => Err(Error::Program { message: format!("systemctl could not be run: {e}"), hint }),
-    }
+    Ok((platform, platform.own_folder(&surroundings.platform_config)))
 }

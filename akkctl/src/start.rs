@@ -85,7 +85,7 @@ pub(crate) fn start_on_request(surroundings: &Surroundings) -> Result<(Client, S
     if service::installed(surroundings).is_none() {
         return start(surroundings);
     }
-    service::start()?;
+    service::start(surroundings)?;
     let begun = Instant::now();
     loop {
         match Client::connect(socket) {

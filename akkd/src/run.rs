@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigSource, agent_environment};
 use crate::conversation::{Asked, Conversations, IdleTimers};
 use crate::delivery::{Deliveries, Plugins, Runner};
+use crate::doctor::Moment;
 use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
 use crate::lifecycle::{self, Activation, Listeners, Lock, LockError, Signals, Socket};
@@ -138,16 +139,14 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         clock: clock.clone(),
         paths: paths.clone(),
         started_at: clock.wall(),
+        started: Moment::now(&clock),
         agents: {
             let executors = executors.clone();
             Arc::new(move || executors.agents() as u64)
         },
         stop: stop.clone(),
     };
-    tokio::spawn({
-        let executors = executors.clone();
-        intake.clone().watch_drops(move || executors.agents() > 0, quit.clone())
-    });
+    tokio::spawn(intake.clone().watch_drops(executors.at_work(), quit.clone()));
     let heard = {
         let executors = executors.clone();
         Arc::new(move |id| executors.touch(id))

@@ -20,6 +20,7 @@ macro_rules! with_codex {
     };
 }
 
+mod attach;
 mod audit;
 mod bad_input;
 mod budget;
@@ -45,5 +46,7 @@ mod real_codex_acp;
 mod recovery;
 mod reporting;
 mod restart;
+mod service;
 mod supervision;
 mod takeover;
+mod top;

@@ -7,13 +7,17 @@ use akk_core::decide::{Input, Send};
 use akk_proto::api::{AwaitParams, ConfirmParams, ReportParams};
 use akk_proto::drops::{self, Drop, Place};
 use akk_proto::error::ErrorKind;
-use akk_proto::event::{EventBody, Origin};
+use akk_proto::event::{EventBody, EventRecord, Origin};
 use akk_proto::limits::MAX_UNDELIVERED;
 use akk_proto::{ConversationId, LaunchId, MessageId, RequestId, Timestamp, TurnId};
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -212,16 +216,39 @@ async fn a_hint_is_enough_to_take_a_drop_in() {
     let folder = desk.folder();
     let mut events = desk.house.store.subscribe_events();
     let stop = CancellationToken::new();
-    let watching = tokio::spawn(desk.intake.clone().watch_drops(|| false, stop.clone()));
+    let (_nobody, at_work) = watch::channel(BTreeSet::new());
+    let watching = tokio::spawn(desk.intake.clone().watch_drops(at_work, stop.clone()));
     let drop = Drop::Report(desk.report(r#"{"type":"done","body":"seen"}"#));
     std::fs::write(folder.join(".x.json"), serde_json::to_vec(&drop).unwrap()).unwrap();
     std::fs::rename(folder.join(".x.json"), folder.join("x.json")).unwrap();
-    let seen = async {
-        while !matches!(&events.recv().await.unwrap().body, EventBody::Message(m) if m.message.body == "seen") {}
-    };
-    tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap();
+    seen(&mut events, "seen").await;
     stop.cancel();
     watching.await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_hint_a_drop_is_found_while_its_agent_is_at_work() {
+    let desk = Desk::new().await;
+    desk.leave_report("done", "unheard");
+    // Nobody told these that there is something to watch.
+    let deaf = DropFolders::new(&desk.house.dir.path().join("state"), &desk.house.dir.path().join("tmp"));
+    let intake = Intake::new(desk.house.store.clone(), desk.house.conversations.clone(), deaf);
+    let mut events = desk.house.store.subscribe_events();
+    let stop = CancellationToken::new();
+    let (works, at_work) = watch::channel(BTreeSet::new());
+    let watching = tokio::spawn(intake.watch_drops(at_work, stop.clone()));
+    works.send_replace(BTreeSet::from([desk.id.clone()]));
+    seen(&mut events, "unheard").await;
+    stop.cancel();
+    watching.await.unwrap();
+}
+
+/// Waits until a message that says this is recorded.
+async fn seen(events: &mut Receiver<Arc<EventRecord>>, body: &str) {
+    let seen = async {
+        while !matches!(&events.recv().await.unwrap().body, EventBody::Message(m) if m.message.body == body) {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap();
 }
 
 #[tokio::test]

@@ -3,10 +3,13 @@
 use super::context::Context;
 use super::launch::folder;
 use super::launch::hints::OutputHints;
+use akk_proto::ConversationId;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What all conversations' executors have in common.
@@ -18,6 +21,7 @@ pub(super) struct Shared {
     /// akkd goes down: nothing is waited for any more.
     pub(super) stopping: CancellationToken,
     running: Arc<AtomicUsize>,
+    at_work: watch::Sender<BTreeSet<ConversationId>>,
 }
 
 impl Shared {
@@ -30,12 +34,26 @@ impl Shared {
             hints: OutputHints::start(),
             stopping: CancellationToken::new(),
             running: Arc::default(),
+            at_work: watch::Sender::default(),
         })
     }
 
     /// Agent processes that are followed now.
     pub(super) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// The conversations whose agent is at work.
+    pub(super) fn at_work(&self) -> watch::Receiver<BTreeSet<ConversationId>> {
+        self.at_work.subscribe()
+    }
+
+    /// The agent of this conversation is at work, until the answer is dropped.
+    pub(super) fn works(self: &Arc<Self>, conversation: &ConversationId) -> AtWork {
+        self.at_work.send_modify(|all| {
+            all.insert(conversation.clone());
+        });
+        AtWork { shared: Arc::clone(self), conversation: conversation.clone() }
     }
 
     /// Counts one more, until the answer is dropped.
@@ -52,5 +70,19 @@ pub(super) struct Counted(Arc<AtomicUsize>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One conversation whose agent is at work.
+pub(super) struct AtWork {
+    shared: Arc<Shared>,
+    conversation: ConversationId,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.shared.at_work.send_modify(|all| {
+            all.remove(&self.conversation);
+        });
     }
 }

@@ -9,12 +9,12 @@ use super::shared::Shared;
 use crate::platform::{self, ProcessIdentity};
 use crate::store::LaunchRow;
 use akk_proto::{ConversationId, LaunchId, TurnId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 /// The executors of all conversations. Cheap to clone.
@@ -78,6 +78,11 @@ impl Executors {
     /// Agent processes that are followed now.
     pub fn agents(&self) -> usize {
         self.registry.shared.running()
+    }
+
+    /// The conversations whose agent is at work: a turn is open, or is being settled after a start of akkd.
+    pub fn at_work(&self) -> watch::Receiver<BTreeSet<ConversationId>> {
+        self.registry.shared.at_work()
     }
 
     /// After a start of akkd, before anything else: settles every launch that a former akkd left, and every turn

@@ -8,14 +8,16 @@ use akk_proto::audit::{AuditRow, AuditWay, OK};
 use akk_proto::drops::Drop;
 use akk_proto::error::{ErrorKind, Failure};
 use akk_proto::limits::MAX_UNDELIVERED;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How often folders are looked at while agents run, should hints fail.
+/// How often the folders of agents at work are looked at, should hints fail.
 const SCAN: Duration = Duration::from_secs(2);
 
 /// Keeps two from taking in the drops of one conversation at once: they would come twice, or out of order.
@@ -176,19 +178,48 @@ impl Intake {
         self.folders.roots().for_each(|root| remove_empty(&root.join(id.as_str())));
     }
 
-    /// Takes drops in as they come, until `stop`. `busy`: whether agents run, so that a hint may have been missed.
-    pub async fn watch_drops(self, busy: impl Fn() -> bool + Send, stop: CancellationToken) {
+    /// Takes drops in as they come, until `stop`. `at_work`: whose agents are at work, so that what they leave must be
+    /// found soon though a hint was missed. What others leave unseen is found when they are spoken to, or at a start.
+    pub async fn watch_drops(self, mut at_work: watch::Receiver<BTreeSet<ConversationId>>, stop: CancellationToken) {
+        let mut next: Option<Instant> = None;
         loop {
-            let scan = async { if busy() { tokio::time::sleep(SCAN).await } else { std::future::pending().await } };
+            let mut looked_at = at_work.borrow_and_update().clone();
+            looked_at.extend(self.folders.hints.unheard());
+            // Turns that begin and end meanwhile do not put it off.
+            next = if looked_at.is_empty() { None } else { next.or_else(|| Instant::now().checked_add(SCAN)) };
+            let scan = async move {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
             let whose = tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.folders.hints.told() => self.folders.hints.news(),
-                () = scan => self.folders.hints.watched(),
+                Ok(()) = at_work.changed() => continue,
+                () = scan => {
+                    next = None;
+                    self.who_left_something(looked_at).await
+                }
             };
             for id in whose {
                 self.take_drops(&id).await;
             }
         }
+    }
+
+    /// Those of them in whose folders something lies, or which cannot be read. All are looked at in one go.
+    async fn who_left_something(&self, all: BTreeSet<ConversationId>) -> Vec<ConversationId> {
+        let roots: Vec<_> = self.folders.roots().map(Path::to_owned).collect();
+        let something = move |root: &Path, id: &ConversationId| match Folder::open(root, id.as_str()) {
+            Ok(Some(folder)) => folder.drops().map_or(true, |(names, more)| more || !names.is_empty()),
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        let look = off(move || {
+            Ok(all.into_iter().filter(|id| roots.iter().any(|root| something(root, id))).collect::<Vec<_>>())
+        });
+        look.await.unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use akk_proto::ConversationId;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -26,6 +26,8 @@ struct Heard {
     /// Where something happened.
     news: Mutex<Vec<ConversationId>>,
     told: Notify,
+    /// Of whom nothing is told, because a folder could not be watched.
+    unheard: Mutex<HashSet<ConversationId>>,
 }
 
 impl Hints {
@@ -51,9 +53,8 @@ impl Hints {
             news.dedup();
             ear.told.notify_one();
         });
-        let watcher = watcher
-            .inspect_err(|error| tracing::warn!(%error, "no file watcher: drops are looked for every 2 s only"))
-            .ok();
+        let watcher =
+            watcher.inspect_err(|error| tracing::warn!(%error, "no file watcher: drops are looked for every 2 s")).ok();
         Self { shared: Arc::new(Shared { heard, watcher: Mutex::new(watcher) }) }
     }
 
@@ -61,19 +62,24 @@ impl Hints {
     pub(super) fn watch(&self, id: &ConversationId, folder: &Path) {
         let known = lock(&self.shared.heard.folders).insert(folder.to_owned(), id.clone()).is_some();
         // A folder that was removed and made again has another watch.
-        if let Some(watcher) = lock(&self.shared.watcher).as_mut() {
+        let heard = lock(&self.shared.watcher).as_mut().is_some_and(|watcher| {
             if known {
                 let _ = watcher.unwatch(folder);
             }
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+            let watched = watcher.watch(folder, RecursiveMode::NonRecursive).inspect_err(|error| {
                 tracing::warn!(folder = %folder.display(), %error, "a drop folder cannot be watched: it is looked at every 2 s");
-            }
+            });
+            watched.is_ok()
+        });
+        if !heard {
+            lock(&self.shared.heard.unheard).insert(id.clone());
         }
         self.shared.heard.told.notify_one();
     }
 
     /// No more hints for the folders of a conversation.
     pub(super) fn forget(&self, id: &ConversationId) {
+        lock(&self.shared.heard.unheard).remove(id);
         let mut gone = Vec::new();
         lock(&self.shared.heard.folders).retain(|path, of| {
             if of == id {
@@ -100,12 +106,9 @@ impl Hints {
         std::mem::take(&mut *lock(&self.shared.heard.news))
     }
 
-    /// Every conversation whose folder is watched.
-    pub(super) fn watched(&self) -> Vec<ConversationId> {
-        let mut all: Vec<ConversationId> = lock(&self.shared.heard.folders).values().cloned().collect();
-        all.sort_unstable();
-        all.dedup();
-        all
+    /// The conversations of which nothing is ever told, because a folder of theirs could not be watched.
+    pub(super) fn unheard(&self) -> Vec<ConversationId> {
+        lock(&self.shared.heard.unheard).iter().cloned().collect()
     }
 }
 

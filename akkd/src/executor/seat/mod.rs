@@ -105,8 +105,14 @@ impl Seat {
                 None => self.idle().await,
             };
             match order {
-                Some(Order::Start(order)) => Box::pin(self.start(*order)).await,
-                Some(Order::Recover(found)) => Box::pin(self.recover(*found)).await,
+                Some(Order::Start(order)) => {
+                    let _works = self.shared.works(&self.conversation);
+                    Box::pin(self.start(*order)).await;
+                }
+                Some(Order::Recover(found)) => {
+                    let _works = self.shared.works(&self.conversation);
+                    Box::pin(self.recover(*found)).await;
+                }
                 Some(Order::Cancel { turn, .. }) => self.cancel_unstarted(turn).await,
                 Some(Order::Release { reason }) => self.let_go(Some(reason)).await,
                 // The turn is over; the agent must not wait for ever all the same.

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::ConfigSource;
 use crate::conversation::{Conversations, Request, view};
 use crate::delivery::Deliveries;
-use crate::doctor::Doctor;
+use crate::doctor::{Doctor, Moment};
 use crate::sessions::Sessions;
 use crate::socket::audit::concerns;
 use crate::socket::peer::Peer;
@@ -79,6 +79,8 @@ pub struct Control {
     pub paths: Paths,
     /// Since when it runs.
     pub started_at: Timestamp,
+    /// The same by both clocks.
+    pub started: Moment,
     /// Agent processes that akkd owns.
     pub agents: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// Where a stop is asked for.
@@ -145,7 +147,8 @@ impl ControlServer for Control {
 
     async fn daemon_doctor(&self, _params: Empty) -> RpcResult<DoctorAnswer> {
         let (paths, config) = (&self.paths, self.config.as_ref());
-        wire(Doctor { paths, config, deliveries: &self.deliveries, clock: &self.clock }.look().await)
+        let (deliveries, clock, started) = (&self.deliveries, &self.clock, self.started);
+        wire(Doctor { paths, config, deliveries, clock, started }.look().await)
     }
 
     async fn daemon_stop(&self, params: StopParams) -> RpcResult<Empty> {

@@ -36,6 +36,7 @@ pub(super) fn control(house: &House) -> Control {
         clock: house.clock.clone(),
         paths: Paths::resolve(&Environment { akk_home: Some(home), ..Environment::default() }),
         started_at: house.clock.wall(),
+        started: Moment::now(&house.clock),
         agents: Arc::new(|| 0),
         stop: watch::channel(StopAsked::No).0,
     }
