@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 /// The daemon of Agent Knock Knock: owns conversations with coding agents.
 ///
-/// Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`. `akkctl` starts it by itself; nothing has to be set. AKK_HOME moves everything to one directory, AKK_SOCKET the
-/// sockets, AKK_LOG_LEVEL sets what is logged.
+/// Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`. `akkctl` starts it by itself; nothing has to be
+/// set. AKK_HOME moves everything to one directory, AKK_SOCKET the sockets, AKK_LOG_LEVEL sets what is logged.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -120,13 +120,13 @@ fn start() -> Result<(), Failure> {
 /// Starts nothing and makes nothing.
 fn look() -> Result<(), Failure> {
     let paths = paths()?;
-    let failed = |e: std::io::Error| {
+    let failed = |e: io::Error| {
         Failure::new(ErrorKind::Internal, format!("akkd cannot look: {e}"), "Look at the limits of processes.")
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let answer = runtime.block_on(akkd::doctor::look_alone(&paths, &Surroundings::of_this_process()));
     let text = serde_json::to_string(&answer).map_err(|e| failed(e.into()))?;
-    std::io::Write::write_all(&mut std::io::stdout(), format!("{text}\n").as_bytes()).map_err(failed)
+    io::stdout().write_all(format!("{text}\n").as_bytes()).map_err(failed)
 }
 
 fn paths() -> Result<Paths, Failure> {
