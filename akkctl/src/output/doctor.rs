@@ -117,7 +117,8 @@ mod tests {
         let long = "a folder that is open to others ".repeat(9);
         let check = Check::new(HOME, "permissions", CheckLevel::Fail, long.clone(), Some(&long));
         let answer = DoctorAnswer { checks: vec![check], plugins: vec![], environment: [].into() };
-        let view = View { width: Some(80), ..samples::view() };
+        let mut view = samples::view();
+        view.width = Some(80);
         for line in doctor(&answer, &view).lines() {
             assert!(width(line) <= 80, "{line}");
         }
