@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 /// The daemon of Agent Knock Knock: owns conversations with coding agents.
 ///
-/// Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`. `akkctl` starts it by itself; nothing has to be set. AKK_HOME moves everything to one directory, AKK_SOCKET the
-/// sockets, AKK_LOG_LEVEL sets what is logged.
+/// Runs in the foreground until SIGTERM, SIGINT, or `akkctl daemon stop`. `akkctl` starts it by itself; nothing has to be
+/// set. AKK_HOME moves everything to one directory, AKK_SOCKET the sockets, AKK_LOG_LEVEL sets what is logged.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

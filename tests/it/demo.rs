@@ -42,6 +42,7 @@ async fn the_demo_shows_a_delegation_and_leaves_nothing_behind_however_it_ends()
     assert!(output.stderr.is_empty(), "{}", output.stderr);
     assert_eq!(processes::of(home.root()), []);
     assert_eq!(folders(), before);
+    assert_eq!(std::fs::read_dir(home.temporary()).unwrap().count(), 0, "the folder for temporary files is as it was");
 
     // Ctrl-C in the middle.
     let mut child = ctl::command(&home, &["demo"]).stdout(Stdio::null()).spawn().unwrap();
@@ -53,4 +54,5 @@ async fn the_demo_shows_a_delegation_and_leaves_nothing_behind_however_it_ends()
     assert_eq!(status.code(), Some(130));
     assert_eq!(processes::of(home.root()), []);
     assert_eq!(folders(), before);
+    assert_eq!(std::fs::read_dir(home.temporary()).unwrap().count(), 0, "the folder for temporary files is as it was");
 }

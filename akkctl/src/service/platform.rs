@@ -79,9 +79,13 @@ pub(crate) fn definition(platform: Platform, config: &Path, system: &[PathBuf]) 
     })
 }
 
-/// Where units of the whole system lie, in systemd's order.
+/// Where units lie that the user did not write, in systemd's order: those of the system, and of what is installed below
+/// `~/.local`, as by the tarball.
 pub(crate) fn system_folders() -> Vec<PathBuf> {
-    ["/etc", "/run", "/usr/local/share", "/usr/share", "/usr/local/lib", "/usr/lib"].map(PathBuf::from).into()
+    let written = ["/etc", "/run"].map(PathBuf::from);
+    let below_home = directories::BaseDirs::new().map(|base| base.data_dir().to_owned());
+    let packaged = ["/usr/local/share", "/usr/share", "/usr/local/lib", "/usr/lib"].map(PathBuf::from);
+    written.into_iter().chain(below_home).chain(packaged).collect()
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use crate::akkd::Akkd;
 use crate::client::Client;
-use crate::environment::Surroundings;
+use crate::environment::{self, Surroundings};
 use crate::error::{Error, Result};
 use crate::output;
 use akk_proto::api::{DaemonInfo, Empty, StopParams};
+use akk_proto::drops;
 use akk_proto::paths::{Environment, Paths};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -35,6 +36,8 @@ pub(super) struct Stage {
 struct Props {
     /// The folder that holds everything; none once it was removed.
     folder: Option<PathBuf>,
+    /// akkd's own folder in it.
+    state: PathBuf,
     socket: PathBuf,
     /// The pid of the akkd that was started.
     akkd: Option<Pid>,
@@ -73,7 +76,8 @@ impl Stage {
             paths,
         };
         let socket = surroundings.paths.control_socket.clone();
-        let props = Arc::new(Mutex::new(Props { folder: Some(folder), socket, akkd: None }));
+        let state = surroundings.paths.state.clone();
+        let props = Arc::new(Mutex::new(Props { folder: Some(folder), state, socket, akkd: None }));
         let stage = Self { surroundings, workspace: workspace.clone(), props };
         let made = stage.strike_on_signal().and_then(|()| private(&home)).and_then(|()| private(&workspace));
         if let Err(e) = made.and_then(|()| stage.configure()) {
@@ -141,9 +145,23 @@ impl Props {
     fn strike(&mut self) -> Result<()> {
         let Some(folder) = self.folder.take() else { return Ok(()) };
         let stopped = self.stop_akkd();
+        let drops = self.remove_drops();
         // Sockets of a home with a long name lie elsewhere; akkd removes those itself.
         let removed = std::fs::remove_dir_all(&folder).map_err(|e| Error::file("remove", &folder, e));
-        stopped.and(removed)
+        stopped.and(removed).and(drops)
+    }
+
+    /// Where akkd let the agent leave what it could not say on a socket lies outside of the home.
+    fn remove_drops(&self) -> Result<()> {
+        let temporary = environment::set("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        // By its true name, as akkd took it.
+        let state = self.state.canonicalize().unwrap_or_else(|_| self.state.clone());
+        let root = drops::temporary_root(&temporary, rustix::process::getuid().as_raw(), &state);
+        let Some(folder) = root.parent() else { return Ok(()) };
+        match std::fs::remove_dir_all(folder) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::file("remove", folder, e)),
+            _ => Ok(()),
+        }
     }
 
     fn stop_akkd(&mut self) -> Result<()> {

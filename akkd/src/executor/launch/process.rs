@@ -295,6 +295,10 @@ mod tests {
         };
         let gone = spawn(&["true".to_owned()], BTreeMap::new(), Path::new("/akk/no/such/place"), stdio());
         assert!(matches!(gone, Err(SpawnError::Workspace(_))));
+        let empty = tempfile::tempdir().unwrap();
+        let path = BTreeMap::from([("PATH".to_owned(), empty.path().to_str().unwrap().to_owned())]);
+        let without_node = spawn(&["npx".to_owned()], path, Path::new("/"), stdio()).unwrap_err();
+        assert!(without_node.to_string().contains("install Node.js"), "{without_node}");
     }
 
     #[cfg(target_os = "linux")]

@@ -18,6 +18,10 @@ pub(in crate::executor) enum SpawnError {
     Workspace(PathBuf),
     #[error("the command {0:?} was not found: install the agent, or set `command` of the agent in the configuration")]
     NotFound(String),
+    #[error(
+        "the command \"npx\" was not found: install Node.js, with which the adapter of this agent is fetched and run"
+    )]
+    NoNode,
     #[error("the command {0:?} may not be executed: {1}")]
     NotExecutable(String, io::Error),
     #[error("the command {0:?} could not be started: {1}")]
@@ -56,6 +60,7 @@ pub(in crate::executor) fn spawn(
     });
     command.wrap(OwnSession);
     let child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if program == "npx" => SpawnError::NoNode,
         io::ErrorKind::NotFound => SpawnError::NotFound(program.clone()),
         io::ErrorKind::PermissionDenied => SpawnError::NotExecutable(program.clone(), error),
         _ => SpawnError::System(program.clone(), error),
