@@ -22,6 +22,7 @@ macro_rules! with_codex {
 
 mod audit;
 mod bad_input;
+mod bench;
 mod budget;
 mod callback;
 mod cancel;
