@@ -20,6 +20,22 @@ const STYLES: Styles = Styles::styled()
     .usage(AnsiColor::Yellow.on_default().bold())
     .literal(AnsiColor::Green.on_default());
 
+/// Where each shell looks for what `completions` prints.
+const COMPLETIONS_HELP: &str = "\
+Where the script belongs; new shells then complete commands, options and their values:
+  bash        ~/.local/share/bash-completion/completions/akkctl
+  zsh         ~/.zfunc/_akkctl
+  fish        ~/.config/fish/completions/akkctl.fish
+  elvish      ~/.config/elvish/lib/akkctl.elv
+  powershell  any file that your $PROFILE names
+
+For bash, for instance:
+  mkdir -p ~/.local/share/bash-completion/completions
+  akkctl completions bash > ~/.local/share/bash-completion/completions/akkctl
+
+bash needs its package bash-completion. zsh: fpath=(~/.zfunc $fpath) before compinit in ~/.zshrc. elvish: use akkctl in \
+~/.config/elvish/rc.elv. The Debian package and the tarball bring those of bash, zsh and fish with them.";
+
 /// Hand tasks to coding agents, follow them, answer them.
 ///
 /// akkctl talks to akkd and starts it when none runs. A conversation ID may be shortened to a unique prefix or suffix
@@ -47,6 +63,10 @@ pub(crate) enum Command {
     /// List conversations
     #[command(visible_alias = "ls")]
     List(List),
+    /// Watch all conversations on one live screen, and act on them
+    ///
+    /// Keys: ? shows them. Needs a terminal; agents go on when it is left.
+    Top,
     /// Show one conversation: where it stands, and what to do next
     Status(StatusOf),
     /// Print what the last turn came to, in full
@@ -81,7 +101,7 @@ pub(crate) enum Command {
     Deliveries(Deliveries),
     /// Look whether everything works, and say what to do where it does not
     ///
-    /// Everything on the way of a report, in the order in which a report travels, from the socket to OpenClaw's gateway and back. Starts nothing and changes nothing. Exit codes: 0 nothing fails, 1 something does.
+    /// akkd and its service, what it keeps, the agents' programs with versions and logins, the way of a report up to OpenClaw's sessions, and what was left behind. Works where akkd does not run. Starts nothing, changes nothing, and asks no network. Exit codes: 0 no problem, 1 a problem.
     Doctor,
     /// Connect OpenClaw: its agent then delegates, and is told what becomes of it
     #[command(name = "openclaw")]
@@ -112,9 +132,17 @@ pub(crate) enum Command {
     /// Print the protocol of akkd as OpenRPC with JSON Schema
     Schema,
     /// Print a completion script
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages: one for akkctl, one for each command (for packages)
+    #[command(hide = true)]
+    Man {
+        /// The folder for them
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
     },
 }
 
@@ -461,6 +489,10 @@ pub(crate) enum Daemon {
         #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: Option<u32>,
     },
+    /// Make it a service of yours, started at login or when it is needed (systemd)
+    Install,
+    /// Undo that; running turns are left alone
+    Uninstall,
     /// Print the end of its log of today
     Logs {
         /// Go on with what is logged from now on

@@ -17,6 +17,8 @@ pub(crate) fn home() -> (tempfile::TempDir, Surroundings) {
         akk_home: environment.akk_home,
         akk_socket: None,
         platform_config: folder.path().join("config"),
+        runtime_dir: None,
+        uid: rustix::process::getuid().as_raw(),
         inside_agent: true,
     };
     (folder, surroundings)

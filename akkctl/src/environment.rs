@@ -1,8 +1,9 @@
 //! What akkctl takes from its surroundings: where akkd keeps its things, and whether an agent runs us.
 
 use crate::error::{Error, Result};
-use akk_proto::paths::{Environment, Paths};
+use akk_proto::paths::{Environment, Paths, usual_runtime_dir};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 /// Set in the environment of every agent that akkd starts.
@@ -25,6 +26,10 @@ pub(crate) struct Surroundings {
     pub(crate) akk_socket: Option<PathBuf>,
     /// The platform's directory for configuration, such as `~/.config`.
     pub(crate) platform_config: PathBuf,
+    /// The folder for sockets of this login, such as `/run/user/1000`, where there is one.
+    pub(crate) runtime_dir: Option<PathBuf>,
+    /// Who we are.
+    pub(crate) uid: u32,
     /// Whether akkctl runs inside an agent.
     pub(crate) inside_agent: bool,
 }
@@ -43,20 +48,24 @@ impl Surroundings {
         };
         let akk_home = absolute_path("AKK_HOME");
         let akk_socket = absolute_path("AKK_SOCKET");
+        let uid = rustix::process::getuid().as_raw();
+        let runtime_dir = base.runtime_dir().map(PathBuf::from).or_else(|| made_by_systemd(uid));
         let environment = Environment {
             akk_home: akk_home.clone(),
             akk_socket: akk_socket.clone(),
-            runtime_dir: base.runtime_dir().map(PathBuf::from),
+            runtime_dir: runtime_dir.clone(),
             // macOS has no directory for state of its own.
             platform_state: base.state_dir().unwrap_or_else(|| base.data_local_dir()).to_owned(),
             platform_config: base.config_dir().to_owned(),
-            uid: rustix::process::getuid().as_raw(),
+            uid,
         };
         Ok(Self {
             paths: Paths::resolve(&environment),
             akk_home,
             akk_socket,
             platform_config: base.config_dir().to_owned(),
+            runtime_dir,
+            uid,
             inside_agent: set(CONVERSATION).is_some(),
         })
     }
@@ -70,6 +79,14 @@ impl Surroundings {
 /// The value of a variable; an empty one counts as unset.
 pub(crate) fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|v| !v.is_empty())
+}
+
+/// The runtime directory of a login that does not name it.
+fn made_by_systemd(uid: u32) -> Option<PathBuf> {
+    let folder = usual_runtime_dir(uid);
+    let there = cfg!(target_os = "linux")
+        && folder.symlink_metadata().is_ok_and(|m| m.is_dir() && m.uid() == uid && m.mode() & 0o077 == 0);
+    there.then_some(folder)
 }
 
 fn absolute_path(name: &str) -> Option<PathBuf> {

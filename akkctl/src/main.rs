@@ -21,6 +21,8 @@ mod predecessor;
 mod report;
 mod service;
 mod start;
+mod stop;
+mod top;
 
 use clap::Parser as _;
 use environment::Surroundings;

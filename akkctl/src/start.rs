@@ -85,7 +85,7 @@ pub(crate) fn start_on_request(surroundings: &Surroundings) -> Result<(Client, S
     if service::installed(surroundings).is_none() {
         return start(surroundings);
     }
-    service::start()?;
+    service::start(surroundings)?;
     let begun = Instant::now();
     loop {
         match Client::connect(socket) {
@@ -126,7 +126,7 @@ fn start(surroundings: &Surroundings) -> Result<(Client, Started)> {
 }
 
 /// The akkd that was installed with this akkctl, else the one in `PATH`.
-fn find_program(akkctl: Option<PathBuf>, path: Option<std::ffi::OsString>) -> Result<PathBuf> {
+pub(crate) fn find_program(akkctl: Option<PathBuf>, path: Option<std::ffi::OsString>) -> Result<PathBuf> {
     let beside = akkctl.as_deref().and_then(|p| p.canonicalize().ok()).and_then(|p| Some(p.parent()?.join("akkd")));
     let in_path = path.iter().flat_map(std::env::split_paths).filter(|d| d.is_absolute()).map(|d| d.join("akkd"));
     beside.into_iter().chain(in_path).find(|p| is_program(p)).ok_or(Error::NoDaemonProgram)

@@ -111,3 +111,23 @@ fn an_installed_service_that_is_stopped_is_not_started_behind_its_back() {
         assert_eq!(e.exit_code(), 6);
     }
 }
+
+#[test]
+fn a_service_that_only_came_with_a_package_is_nobodys_until_it_is_enabled() {
+    let (folder, mut surroundings) = home();
+    surroundings.akk_home = None;
+    let packaged = folder.path().join("usr/lib/systemd/user/akkd.service");
+    let wanted = folder.path().join("config/systemd/user/default.target.wants/akkd.service");
+    for unit in [&packaged, &wanted] {
+        fs::create_dir_all(unit.parent().unwrap()).unwrap();
+    }
+    fs::write(&packaged, "").unwrap();
+    assert_eq!(service::installed(&surroundings), None);
+    std::os::unix::fs::symlink(&packaged, &wanted).unwrap();
+    if cfg!(target_os = "linux") {
+        assert_eq!(service::installed(&surroundings), Some(wanted.clone()));
+    }
+    // The package was removed.
+    fs::remove_file(&packaged).unwrap();
+    assert_eq!(service::installed(&surroundings), None);
+}

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigSource, agent_environment};
 use crate::conversation::{Asked, Conversations, IdleTimers};
 use crate::delivery::{Deliveries, Plugins, Runner};
+use crate::doctor::Moment;
 use crate::effects::{Effects, Prompts, ToConversations};
 use crate::executor::{Context, Executors, Timings};
 use crate::lifecycle::{self, Activation, Listeners, Lock, LockError, Signals, Socket};
@@ -138,6 +139,7 @@ pub async fn run(start: Start) -> Result<(), Failure> {
         clock: clock.clone(),
         paths: paths.clone(),
         started_at: clock.wall(),
+        started: Moment::now(&clock),
         agents: {
             let executors = executors.clone();
             Arc::new(move || executors.agents() as u64)

@@ -572,6 +572,9 @@ pub enum CheckLevel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Check {
+    /// Where it stands among the others: a word of [`check`]; none from an akkd that did not group them yet.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
     /// What was looked at, in a few words.
     pub name: String,
     /// How good it is.
@@ -583,8 +586,33 @@ pub struct Check {
     pub hint: Option<String>,
 }
 
-/// Names of checks that others look for.
+impl Check {
+    /// A line of one group, with what to do where that is said.
+    pub fn new(group: &str, name: &str, level: CheckLevel, found: impl Into<String>, hint: Option<&str>) -> Self {
+        Self {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            level,
+            found: found.into(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+}
+
+/// Groups of checks, in their order, and names of checks that others look for.
 pub mod check {
+    /// akkctl and akkd: versions, sockets, service, clock.
+    pub const AKKD: &str = "akkd";
+    /// What akkd keeps: folders, disk, database, configuration.
+    pub const HOME: &str = "home";
+    /// The programs that agents are, and what they find around them.
+    pub const AGENTS: &str = "agents";
+    /// The way of a report, up to OpenClaw's sessions.
+    pub const REPORTS: &str = "reports";
+    /// What was left behind.
+    pub const LEFT: &str = "left behind";
+    /// All of them.
+    pub const GROUPS: [&str; 5] = [AKKD, HOME, AGENTS, REPORTS, LEFT];
     /// Whether OpenClaw's plugins are connected, and reach their sessions. What is about OpenClaw itself stands before it.
     pub const CONNECTION: &str = "connection";
 }
@@ -597,6 +625,9 @@ pub struct DoctorAnswer {
     pub checks: Vec<Check>,
     /// Who takes deliveries now.
     pub plugins: Vec<PluginView>,
+    /// What of akkd's environment agents depend on. Passwords are hidden; of a key only that it is set.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub environment: std::collections::BTreeMap<String, String>,
 }
 
 /// Answer of `delivery.retry`, `.ack`, `.handed` and `.failed`.

@@ -5,6 +5,16 @@ use std::path::{Path, PathBuf};
 /// Longest path of a Unix socket, in bytes: 103 on macOS, 107 on Linux; the smaller holds everywhere.
 pub const MAX_SOCKET_PATH: usize = 103;
 
+/// The label of akkd as an agent of launchd, on macOS: `akkctl daemon install` gives it, and akkd knows by it who started
+/// it (`XPC_SERVICE_NAME`).
+pub const LAUNCHD_LABEL: &str = "agent-knock-knock.akkd";
+
+/// The runtime directory that systemd makes for a user, on Linux: what `XDG_RUNTIME_DIR` says in every login, and what
+/// `su`, cron and some logins by ssh do not say. It counts where it is there, so that all find the same sockets.
+pub fn usual_runtime_dir(uid: u32) -> PathBuf {
+    PathBuf::from(format!("/run/user/{uid}"))
+}
+
 /// What the paths follow from.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -12,7 +22,8 @@ pub struct Environment {
     pub akk_home: Option<PathBuf>,
     /// `AKK_SOCKET`: another control socket; the callback socket lies beside it.
     pub akk_socket: Option<PathBuf>,
-    /// `XDG_RUNTIME_DIR`, where the platform has it.
+    /// `XDG_RUNTIME_DIR`, where the platform has it; where it is not set, [`usual_runtime_dir`] if that is there and the
+    /// user's own.
     pub runtime_dir: Option<PathBuf>,
     /// The platform's directory for state, such as `~/.local/state`.
     pub platform_state: PathBuf,

@@ -52,7 +52,7 @@ fn methods(contract: &mut Contract) {
     contract.method::<Empty, DoctorAnswer>(
         CONTROL,
         "daemon.doctor",
-        "Looks whether everything on the way of a report works.",
+        "Looks whether everything works, and says what to do where it does not.",
     );
     contract.method::<StopParams, Empty>(CONTROL, "daemon.stop", "Stops akkd.");
     contract.method::<AuditParams, AuditAnswer>(

@@ -35,7 +35,7 @@ pub fn end(pid: u32) {
 }
 
 /// Ends everything that [`of`] finds for `root`, and what it starts meanwhile.
-pub(crate) fn end_all(root: &Path) {
+pub fn end_all(root: &Path) {
     came(END_LIMIT, || {
         let left = of(root);
         for process in &left {

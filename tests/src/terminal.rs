@@ -59,6 +59,13 @@ impl Terminal {
         locked(&self.screen).screen().contents()
     }
 
+    /// Whether it is as programs find it: the main screen, a cursor, and pasted text that comes as keys.
+    pub fn is_given_back(&self) -> bool {
+        let parser = locked(&self.screen);
+        let screen = parser.screen();
+        !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
+    }
+
     /// Waits until the screen shows this.
     pub async fn shows(&self, text: &str) {
         let what = format!("{text:?} on the screen");

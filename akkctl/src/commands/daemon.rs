@@ -7,20 +7,16 @@ use crate::error::{Error, Result, exit};
 use crate::output::{self, print};
 use crate::service;
 use crate::start::{Started, Version, start_on_request};
-use akk_proto::api::{DaemonInfo, Empty, StopParams};
+use crate::stop;
+use akk_proto::api::{DaemonInfo, Empty};
 use akk_proto::audit::{AuditAnswer, AuditParams};
-use akk_proto::paths::Paths;
 use notify::Watcher as _;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long akkd may take to stop.
-const STOP_PATIENCE: Duration = Duration::from_mins(1);
-/// Between two looks at an akkd that stops.
-const LOOK: Duration = Duration::from_millis(10);
 /// Watches are hints: looked at again after this in any case.
 const SCAN: Duration = Duration::from_secs(2);
 /// Read backwards in pieces of this size, in bytes.
@@ -35,8 +31,52 @@ pub(super) fn run(command: Daemon, context: &Context<'_>) -> Result<u8> {
             let params = AuditParams { since, limit, conversation_id: conversation };
             audit(&params, context)
         }
+        Daemon::Install => install(context),
+        Daemon::Uninstall => uninstall(context),
         Daemon::Logs { follow, lines } => logs(follow, lines, context),
     }
+}
+
+fn install(context: &Context<'_>) -> Result<u8> {
+    let done = service::install(context.surroundings)?;
+    let mut lines = told("wrote", &done.files);
+    if let Some(pid) = done.taken_over {
+        lines.push(format!("akkd (process {pid}), started by hand, was stopped; the service goes on with its turns"));
+    }
+    lines.push(match done.files.is_empty() && done.taken_over.is_none() {
+        true => "the service is installed: everything is in place".to_owned(),
+        false => "the service is installed, and starts with your login or when it is needed".to_owned(),
+    });
+    show_done(&done, lines, context)
+}
+
+fn uninstall(context: &Context<'_>) -> Result<u8> {
+    let done = service::uninstall(context.surroundings)?;
+    let mut lines = told("removed", &done.files);
+    lines.push(match done.files.is_empty() {
+        true => "nothing is installed".to_owned(),
+        false => "akkd is stopped; running turns are left alone, and the next akkctl command starts an akkd that goes \
+                  on with them"
+            .to_owned(),
+    });
+    show_done(&done, lines, context)
+}
+
+fn told(what: &str, files: &[PathBuf]) -> Vec<String> {
+    files.iter().map(|file| format!("{what} {}", file.display())).collect()
+}
+
+fn show_done(done: &service::Done, lines: Vec<String>, context: &Context<'_>) -> Result<u8> {
+    if context.json {
+        let files: Vec<_> = done.files.iter().map(|f| f.display().to_string()).collect();
+        let answer = serde_json::json!({ "files": files, "taken_over": done.taken_over, "notes": done.notes });
+        print(&format!("{answer}\n"))?;
+    } else {
+        let notes = done.notes.iter().map(|note| format!("note: {note}"));
+        let lines: Vec<_> = lines.into_iter().chain(notes).collect();
+        print(&format!("{}\n", lines.join("\n")))?;
+    }
+    Ok(exit::OK)
 }
 
 fn start(context: &Context<'_>) -> Result<u8> {
@@ -50,60 +90,41 @@ fn start(context: &Context<'_>) -> Result<u8> {
 }
 
 fn stop(agents: bool, context: &Context<'_>) -> Result<u8> {
-    let mut client = match Client::connect(&context.surroundings.paths.control_socket) {
-        Ok(client) => client,
-        Err(Error::NotRunning(_)) => {
-            print(if context.json { "{}\n" } else { "akkd is not running\n" })?;
-            return Ok(exit::OK);
-        }
+    let surroundings = context.surroundings;
+    let serviced = service::installed(surroundings).is_some();
+    // A service's socket would start an akkd only to be stopped: who has the home is found out without connecting.
+    let runs = stop::holder(&surroundings.paths).is_some();
+    let connected = if serviced && !runs {
+        Err(Error::NotRunning(surroundings.paths.control_socket.clone()))
+    } else {
+        Client::connect(&surroundings.paths.control_socket)
+    };
+    let mut client = match connected {
+        Ok(client) => Some(client),
+        Err(Error::NotRunning(_)) => None,
         Err(e) => return Err(e),
     };
-    let answer = match client.call("daemon.stop", &StopParams { agents }, STOP_PATIENCE) {
-        // It was quicker than its answer.
-        Err(Error::Broken { .. }) => None,
-        other => Some(other?),
-    };
-    // It closes its connections first, then it ends idle agents.
-    let closed = answer.is_none() || client.wait_for_close(STOP_PATIENCE);
-    if !closed || !has_ended(&context.surroundings.paths, STOP_PATIENCE) {
-        return Err(Error::Program {
-            message: format!("akkd was asked to stop and still runs after {} s", STOP_PATIENCE.as_secs()),
-            hint: "look into `akkctl daemon logs`".to_owned(),
-        });
+    if serviced {
+        // Else the next connection starts it again. The one that we have stays.
+        service::stop_listening(surroundings)?;
     }
-    if service::installed(context.surroundings).is_some() {
-        // Else systemd might start it again.
-        service::stop()?;
+    let answer = match &mut client {
+        Some(client) => stop::stop(client, agents, &surroundings.paths)?,
+        None => None,
+    };
+    if serviced {
+        // It has stopped or listens nowhere; systemd is to know, and not to start it again.
+        service::stop(surroundings)?;
     }
     match answer.filter(|_| context.json) {
         Some(answer) => show_raw(&answer)?,
         None if context.json => print("{}\n")?,
+        None if client.is_none() && runs => print("akkd is stopped\n")?,
+        None if client.is_none() => print("akkd is not running\n")?,
         None if agents => print("akkd is stopped, and its agents with it\n")?,
         None => print("akkd is stopped; running turns are left alone, and the next akkd goes on with them\n")?,
     }
     Ok(exit::OK)
-}
-
-/// Waits until the akkd that stops has let go of its home, `patience` at most. Tells whether it did, or whether another
-/// one answers there already.
-fn has_ended(paths: &Paths, patience: Duration) -> bool {
-    // What cannot be looked at is not waited for.
-    let Ok(lock) = File::open(paths.lock()) else { return true };
-    let begun = Instant::now();
-    loop {
-        match lock.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => {}
-            // Closing the file lets it go again at once.
-            Ok(()) | Err(TryLockError::Error(_)) => return true,
-        }
-        if Client::connect(&paths.control_socket).is_ok() {
-            return true;
-        }
-        if begun.elapsed() >= patience {
-            return false;
-        }
-        std::thread::sleep(LOOK);
-    }
 }
 
 fn status(context: &Context<'_>) -> Result<u8> {
@@ -256,23 +277,6 @@ mod tests {
         assert_eq!(tail.lines().unwrap(), Vec::<String>::new());
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"f\nnew\n").unwrap();
         assert_eq!(tail.lines().unwrap(), ["half", "new"]);
-    }
-
-    #[test]
-    fn an_akkd_that_still_ends_its_agents_is_not_said_to_be_stopped() {
-        let (_folder, at) = crate::client::tests::home();
-        let paths = at.paths;
-        assert!(has_ended(&paths, Duration::ZERO), "there never was one");
-        std::fs::create_dir_all(&paths.state).unwrap();
-        let stopping = File::create(paths.lock()).unwrap();
-        stopping.lock().unwrap();
-        assert!(!has_ended(&paths, Duration::from_millis(50)));
-        let ended = std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| has_ended(&paths, STOP_PATIENCE));
-            drop(stopping);
-            waiting.join().unwrap()
-        });
-        assert!(ended);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod doctor;
 mod follow;
 mod import;
 mod input;
+mod manual;
 mod openclaw;
 mod report_server;
 mod schema;
@@ -23,6 +24,7 @@ use crate::client::Answer;
 use crate::environment::Surroundings;
 use crate::error::{Result, exit};
 use crate::output::{self, View};
+use crate::top;
 use clap::CommandFactory as _;
 use serde::de::DeserializeOwned;
 
@@ -68,6 +70,7 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
         Command::Delegate(args) => delegate::run(*args, &context),
         Command::Send(args) => ask::send(args, &context),
         Command::List(args) => ask::list(args, &context),
+        Command::Top => top::run(context.surroundings, context.json, &context.view),
         Command::Status(args) => ask::status(&args, &context),
         Command::Result(args) => ask::result(args, &context),
         Command::Transcript(args) => follow::transcript(&args, &context),
@@ -96,5 +99,6 @@ pub(crate) fn run(cli: Cli, surroundings: &Surroundings) -> Result<u8> {
             output::print(&String::from_utf8_lossy(&script))?;
             Ok(exit::OK)
         }
+        Command::Man { folder } => manual::run(&folder, &context),
     }
 }

@@ -16,10 +16,10 @@ mod session_watch;
 mod sessions;
 mod takeover;
 mod terminal;
-mod text;
+pub(crate) mod text;
 mod transcript;
 mod when;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub(crate) mod samples;

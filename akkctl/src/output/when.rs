@@ -12,6 +12,18 @@ impl View {
         }
     }
 
+    /// In how many milliseconds [`Self::age`] says something else.
+    pub(crate) fn age_lasts(&self, at: Timestamp) -> i64 {
+        let age = self.now.millis_since(at);
+        let unit = match age {
+            ..60_000 => 1000,
+            60_000..3_600_000 => 60_000,
+            3_600_000..172_800_000 => 3_600_000,
+            _ => 86_400_000,
+        };
+        unit - age.rem_euclid(unit)
+    }
+
     /// `5m ago`.
     pub(crate) fn ago(&self, at: Timestamp) -> String {
         match self.age(at).as_str() {
@@ -62,6 +74,19 @@ mod tests {
         assert_eq!([-5000, 0, 999].map(age), ["now"; 3]);
         assert_eq!([1000, 59_999, 60_000, 3_599_999].map(age), ["1s", "59s", "1m", "59m"]);
         assert_eq!([3_600_000, 90_000_000, 172_800_000, 3_628_800_000].map(age), ["1h", "25h", "2d", "6w"]);
+    }
+
+    #[test]
+    fn an_age_lasts_until_it_says_something_else() {
+        let view = View::fixed(Timestamp(10_000_000_000));
+        for ms in [-5, 0, 1, 999, 1000, 59_999, 60_000, 61_001, 3_599_999, 3_600_000, 172_799_999, 172_800_000] {
+            let at = Timestamp(10_000_000_000 - ms);
+            let later = |by: i64| View::fixed(Timestamp(10_000_000_000 + by)).age(at);
+            let lasts = view.age_lasts(at);
+            assert!(lasts > 0, "{ms}");
+            assert_eq!(later(lasts - 1), view.age(at), "{ms}");
+            assert!(ms < 0 || later(lasts) != view.age(at), "{ms}");
+        }
     }
 
     #[test]

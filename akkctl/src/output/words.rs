@@ -173,6 +173,11 @@ pub(crate) fn delivery_style(state: DeliveryState) -> Style {
 
 /// A message in one line: route, type, round, text.
 pub(crate) fn message(recorded: &MessageRecorded) -> String {
+    format!("{}: {}", message_head(recorded), one_line(&recorded.message.body))
+}
+
+/// The same without its text.
+pub(crate) fn message_head(recorded: &MessageRecorded) -> String {
     let m = &recorded.message;
     let how = match recorded.origin {
         Origin::Queued => ", queued",
@@ -180,7 +185,7 @@ pub(crate) fn message(recorded: &MessageRecorded) -> String {
         Origin::Daemon => ", from akkd",
         Origin::Sent | Origin::Callback | Origin::Imported => "",
     };
-    format!("{} → {} {}, round {}{how}: {}", one_line(&m.from.0), one_line(&m.to.0), m.kind, m.round, one_line(&m.body))
+    format!("{} → {} {}, round {}{how}", one_line(&m.from.0), one_line(&m.to.0), m.kind, m.round)
 }
 
 /// What happened, in one line that a terminal can show; not cut.

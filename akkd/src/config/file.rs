@@ -1,6 +1,5 @@
 //! The text of `config.toml`: read with care, taken apart, and each value checked where it stands.
 
-use super::OpenClaw;
 use super::error::{ConfigError, Source};
 use super::spelling;
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy};
@@ -36,7 +35,8 @@ pub(super) struct ConfigFile {
     pub(super) sink_timeout: Option<Duration>,
     pub(super) log_level: Option<String>,
     pub(super) log_retention_days: Option<u32>,
-    pub(super) openclaw: OpenClaw,
+    /// Whether there is an `[openclaw]`: it is checked and counts for nothing.
+    pub(super) openclaw: bool,
     pub(super) codex_homes: Vec<PathBuf>,
     pub(super) codex_command: Option<Vec<String>>,
 }
@@ -78,7 +78,7 @@ struct Root {
     agents: BTreeMap<Spanned<String>, AgentTable>,
     delivery: Delivery,
     log: Log,
-    openclaw: OpenClawTable,
+    openclaw: Option<OpenClawTable>,
     codex_homes: Vec<CodexHome>,
     codex: Codex,
 }
@@ -200,7 +200,8 @@ pub(super) fn parse(source: &Source<'_>) -> Result<ConfigFile, ConfigError> {
     let (soft_limit, hard_limit) = check.limits(root.limits.soft.as_ref(), root.limits.hard.as_ref())?;
     let minutes = "Give minutes, 1 or more; ten years at most.";
     let seconds = "Give seconds, from 1 to 3600.";
-    let openclaw = check.openclaw(root.openclaw)?;
+    let openclaw = root.openclaw.is_some();
+    check.openclaw(root.openclaw.unwrap_or_default())?;
     let mut codex_homes = Vec::new();
     for home in root.codex_homes {
         codex_homes.push(check.absolute(home.path)?);
@@ -327,7 +328,7 @@ impl Check<'_> {
         Err(self.source.wrong(path.span(), message, "Begin it with `/` or `~/`."))
     }
 
-    fn openclaw(self, table: OpenClawTable) -> Result<OpenClaw, ConfigError> {
+    fn openclaw(self, table: OpenClawTable) -> Result<(), ConfigError> {
         if let (Some(_), Some(file)) = (&table.token, &table.token_file) {
             let message = "both `token` and `token_file` are given";
             return Err(self.source.wrong(file.span(), message, "Keep one of them; a file is the safer place."));
@@ -338,11 +339,7 @@ impl Check<'_> {
             let hint = "Give the gateway's WebSocket address, such as ws://127.0.0.1:18789.";
             return Err(self.source.wrong(url.span(), format!("`{}` is not a WebSocket address", url.get_ref()), hint));
         }
-        let token_file = table.token_file.map(|p| self.absolute(p)).transpose()?;
-        Ok(OpenClaw {
-            url: table.url.map(Spanned::into_inner),
-            token: table.token.map(Spanned::into_inner),
-            token_file,
-        })
+        table.token_file.map(|p| self.absolute(p)).transpose()?;
+        Ok(())
     }
 }

@@ -102,32 +102,12 @@ pub struct Config {
     pub log_level: Option<String>,
     /// Days that diagnostic logs are kept; 14 when none.
     pub log_retention_days: Option<u32>,
-    /// How OpenClaw is reached without its plugin.
-    pub openclaw: OpenClaw,
     /// Codex homes whose sessions are discovered: `CODEX_HOME` or `~/.codex`, then those that the file adds.
     pub codex_homes: Vec<PathBuf>,
     /// Argv of the Codex command line that resumes native sessions; `["codex"]`.
     pub codex_command: Vec<String>,
     /// What was left out of account, in sentences: to log once at start and to show in `doctor`.
     pub warnings: Vec<String>,
-}
-
-/// How OpenClaw's gateway is reached.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct OpenClaw {
-    /// `ws://` or `wss://`.
-    pub url: Option<String>,
-    /// The gateway's token.
-    pub token: Option<String>,
-    /// A file that holds nothing but the token.
-    pub token_file: Option<PathBuf>,
-}
-
-impl std::fmt::Debug for OpenClaw {
-    /// Hides the token.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenClaw").field("url", &self.url).field("token_file", &self.token_file).finish_non_exhaustive()
-    }
 }
 
 /// How an agent is started and spoken to.
@@ -233,6 +213,12 @@ impl Config {
         if file.sink_command.is_none() && file.sink_timeout.is_some() {
             warnings.push("[delivery] timeout_seconds is set, but no command: nothing is delivered".to_owned());
         }
+        if file.openclaw {
+            warnings.push(
+                "[openclaw] counts for nothing: OpenClaw's plugin finds akkd by itself, and akkd needs no token of it"
+                    .to_owned(),
+            );
+        }
         Ok(Self {
             path: path.to_owned(),
             default_agent,
@@ -251,7 +237,6 @@ impl Config {
             sink_timeout: file.sink_timeout.unwrap_or(Duration::from_mins(1)),
             log_level: file.log_level,
             log_retention_days: file.log_retention_days,
-            openclaw: file.openclaw.expand(&around.env),
             codex_command: file.codex_command.unwrap_or_else(|| vec!["codex".to_owned()]),
             codex_homes: codex_homes(&file.codex_homes, &around.env),
             warnings,
@@ -270,11 +255,4 @@ fn codex_homes(added: &[PathBuf], env: &BTreeMap<String, String>) -> Vec<PathBuf
         }
     }
     homes
-}
-
-impl OpenClaw {
-    fn expand(mut self, env: &BTreeMap<String, String>) -> Self {
-        self.token_file = self.token_file.map(|p| file::expand_home(&p, env));
-        self
-    }
 }

@@ -1,12 +1,13 @@
+use super::reports::{Waiting, outbox};
 use super::*;
 use crate::config::Surroundings;
 use crate::conversation::testing::{House, created};
 use crate::delivery::Plugins;
 use akk_proto::api::DeliverySubscribeParams;
-use akk_proto::delivery::DeliveryItem;
-use akk_proto::delivery::DeliveryState::{Handed, Parked, Pending, Uncertain};
+use akk_proto::delivery::DeliveryState::{self, Handed, Parked, Pending, Uncertain};
+use akk_proto::delivery::{DeliveryItem, DeliveryView, SinkKind};
 use akk_proto::event::Created;
-use std::collections::BTreeMap;
+use akk_proto::version::VERSION;
 
 /// A house with a desk, and a configuration of this text.
 struct Practice {
@@ -35,8 +36,13 @@ impl Practice {
     }
 
     async fn look(&self) -> Vec<Check> {
-        let Self { house, paths, config, deliveries } = self;
-        Doctor { paths, config, deliveries, clock: &house.clock }.look().await.unwrap().checks
+        let Self { house, paths, config: source, deliveries } = self;
+        let started = Moment::now(&house.clock);
+        let doctor = Doctor { paths, config: source, deliveries, clock: &house.clock, started };
+        // The configuration and the way of a report: the rest is what this machine has.
+        let mut checks = config(paths, source.surroundings(), true).0;
+        checks.extend(doctor.reports().await.unwrap().0);
+        checks
     }
 
     /// The checks as lines, with the home as `HOME`.
@@ -83,7 +89,7 @@ async fn an_akkd_without_openclaw_is_well() {
 #[tokio::test]
 async fn a_command_that_cannot_be_run_is_told_with_what_waits_for_it() {
     let found = Practice::new("[delivery]\ncommand = [\"sh\", \"-c\", \"true\"]\n").look().await;
-    assert_eq!((found[2].level, found[2].name.as_str()), (CheckLevel::Ok, "sink"), "{}", found[2].found);
+    assert_eq!((found[1].level, found[1].name.as_str()), (CheckLevel::Ok, "sink"), "{}", found[1].found);
     let missing = Practice::new("[delivery]\ncommand = [\"no-such-program\"]\n");
     missing.reports(SinkKind::Command, 1).await;
     let gone = Practice::new("");
@@ -102,9 +108,9 @@ async fn a_configuration_that_became_wrong_is_told_and_what_was_read_stays() {
     let practice = Practice::new("[delivery]\ncommand = [\"sh\"]\n");
     std::fs::write(&practice.paths.config, "nonsense = 1\n").unwrap();
     let found = practice.look().await;
-    assert_eq!((found[1].name.as_str(), found[1].level), ("config", CheckLevel::Fail));
-    assert!(found[1].found.contains("nonsense") && found[1].hint.is_some(), "{:?}", found[1]);
-    assert_eq!((found[2].name.as_str(), found[2].level), ("sink", CheckLevel::Ok));
+    assert_eq!((found[0].name.as_str(), found[0].level), ("config", CheckLevel::Fail));
+    assert!(found[0].found.contains("nonsense") && found[0].hint.is_some(), "{:?}", found[0]);
+    assert_eq!((found[1].name.as_str(), found[1].level), ("sink", CheckLevel::Ok));
 }
 
 #[tokio::test]
@@ -115,7 +121,7 @@ async fn a_plugin_is_asked_whether_it_reaches_its_sessions() {
         [(VERSION, (true, "agents: main")), ("0.0.1", (true, "")), (VERSION, (false, "the gateway is starting."))];
     for (version, answer) in cases {
         let plugin = practice.plugin(version, Some(answer));
-        told.push(practice.look().await.remove(3));
+        told.push(practice.look().await.remove(2));
         plugin.abort();
         let _ = plugin.await;
     }
@@ -128,9 +134,9 @@ async fn a_plugin_is_asked_whether_it_reaches_its_sessions() {
 async fn a_plugin_that_does_not_answer_is_not_waited_for_longer_than_its_time() {
     let practice = Practice::new("");
     let _plugin = practice.plugin(VERSION, None);
-    let found = practice.look().await.remove(3);
+    let found = practice.look().await.remove(2);
     assert_eq!((found.name.as_str(), found.level), (check::CONNECTION, CheckLevel::Fail));
-    assert!(found.found.contains("did not answer within 5 s"), "{}", found.found);
+    assert!(found.found.contains("did not answer within 2 s"), "{}", found.found);
 }
 
 #[tokio::test]
@@ -158,12 +164,31 @@ fn what_waits_is_counted_with_the_command_to_run() {
         row.state = state;
         row
     };
+    let now = "2026-06-20T16:05:25Z".parse::<jiff::Timestamp>().unwrap().into();
     let shown = |states: &[DeliveryState], overdue| {
         let rows: Vec<_> = states.iter().copied().map(row).collect();
-        let check = outbox(&Waiting { undelivered: rows.len() as u64, rows, overdue });
+        let check = outbox(&Waiting { undelivered: rows.len() as u64, rows, overdue }, now);
         format!("{:?} {} {}", check.level, check.found, check.hint.unwrap_or_default())
     };
     let all =
         [shown(&[], 0), shown(&[Pending, Handed], 0), shown(&[Pending], 1), shown(&[Parked, Uncertain, Pending], 2)];
     insta::assert_snapshot!(all.join("\n"));
+}
+
+#[tokio::test]
+async fn a_look_has_every_group_in_its_order_and_names_no_line_twice_without_need() {
+    let practice = Practice::new("path = \"/no/such/folder\"\n");
+    let Practice { house, paths, config, deliveries } = &practice;
+    let started = Moment::now(&house.clock);
+    let doctor = Doctor { paths, config, deliveries, clock: &house.clock, started };
+    let answer = doctor.look().await.unwrap();
+    let mut groups: Vec<&str> = answer.checks.iter().map(|c| c.group.as_str()).collect();
+    groups.dedup();
+    assert_eq!(groups, check::GROUPS);
+    let default = answer.checks.iter().find(|c| c.name == "codex (default)").unwrap();
+    assert_eq!(default.level, CheckLevel::Fail, "{}", default.found);
+    assert_eq!(answer.environment["PATH"], "/no/such/folder");
+    for check in answer.checks.iter().filter(|c| c.level >= CheckLevel::Warn) {
+        assert!(check.hint.is_some(), "{}: {}", check.name, check.found);
+    }
 }

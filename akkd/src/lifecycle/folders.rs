@@ -1,7 +1,7 @@
 //! Folders that are ours alone.
 
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::paths::Paths;
+use akk_proto::paths::{Paths, usual_runtime_dir};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -78,6 +78,15 @@ pub fn private_folder(path: &Path) -> Result<(), FolderError> {
     }
     tracing::info!(folder = %path.display(), "closed a folder that was open to others");
     folder.set_permissions(Permissions::from_mode(0o700)).map_err(failed)
+}
+
+/// The runtime directory that systemd made for this user, for an environment that does not name it: akkctl looks for
+/// akkd there too. None elsewhere, or where it is not the user's own and closed for others.
+pub fn runtime_dir_by_systemd() -> Option<PathBuf> {
+    let uid = rustix::process::getuid().as_raw();
+    let folder = usual_runtime_dir(uid);
+    let ours = |m: std::fs::Metadata| m.is_dir() && m.uid() == uid && m.mode() & 0o077 == 0;
+    (cfg!(target_os = "linux") && folder.symlink_metadata().is_ok_and(ours)).then_some(folder)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub mod notify;
 mod signals;
 
 pub use activation::{Activation, turn_away};
-pub use folders::{FolderError, private_folder, private_folders};
+pub use folders::{FolderError, private_folder, private_folders, runtime_dir_by_systemd};
 pub use inside_agent::refuse_inside_agent;
 pub use listeners::{BindError, Bound, Listeners, Socket, bind};
 pub use lock::{Lock, LockError};

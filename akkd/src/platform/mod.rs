@@ -9,6 +9,7 @@ mod linux;
 mod macos;
 pub mod programs;
 mod table;
+mod watches;
 
 #[cfg(target_os = "linux")]
 use linux as system;
@@ -18,6 +19,7 @@ use macos as system;
 pub use rustix::process::Signal;
 pub use system::ExitWatch;
 pub use table::{LAUNCH_VARIABLE, ProcessEntry, ProcessTable, Relative};
+pub use watches::{Watches, since_boot, watches};
 
 use akk_proto::Timestamp;
 use serde::{Deserialize, Serialize};

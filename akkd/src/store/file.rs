@@ -49,6 +49,12 @@ pub(super) fn refuse_what_is_not_ours(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether this is a database that this akkd can read. Changes nothing. Not for one that this process has open.
+pub(super) fn look(path: &Path) -> Result<(), StoreError> {
+    ours(path)?.ok_or_else(|| StoreError::Io { detail: format!("{} is not there", path.display()) })?;
+    check_header(path)
+}
+
 /// Makes an empty file that only we may read; fails when there is one.
 pub(super) fn create(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)

@@ -66,6 +66,8 @@ impl Stage {
             // Named, so that a variable of the user's cannot lead to their own akkd.
             akk_socket: Some(paths.control_socket.clone()),
             platform_config: home.clone(),
+            runtime_dir: None,
+            uid: environment.uid,
             // As an agent: a call that loses its akkd to a signal must not start another one.
             inside_agent: true,
             paths,

@@ -3,7 +3,7 @@
 use crate::commands::Context;
 use crate::error::Error;
 use crate::openclaw::{Folder, Health, Hidden, Installation, Kept, Look, OpenClaw, Record, Wanted};
-use akk_proto::api::{Check, CheckLevel};
+use akk_proto::api::{self, Check, CheckLevel};
 use akk_proto::delivery::PluginView;
 use akk_proto::version::VERSION;
 
@@ -112,5 +112,5 @@ fn gateway(health: &Health, openclaw: &OpenClaw) -> Check {
 }
 
 fn check(name: &str, level: CheckLevel, found: String, hint: Option<String>) -> Check {
-    Check { name: name.to_owned(), level, found, hint }
+    Check::new(api::check::REPORTS, name, level, found, hint.as_deref())
 }

@@ -4,23 +4,24 @@
 //! committed whole or not at all.
 
 mod answer;
+mod draft;
 mod executor;
 mod import;
 mod orchestrator;
 mod permission;
 mod report;
 
+use self::draft::Draft;
+use crate::Event;
 use crate::apply::{self, Refused};
-use crate::conversation::{self, Conversation, Phase};
+use crate::conversation::Conversation;
 use crate::effect::Effect;
 use crate::input::ExecutorReport;
-use crate::{Event, budget};
-use akk_proto::conversation::BudgetLevel;
 use akk_proto::delivery::{DeliveryBody, ParkReason, SinkKind};
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::event::{Created, EventBody, Fingerprint, MessageRecorded, Origin, PromptKind, TurnStart};
+use akk_proto::event::{Created, EventBody};
 use akk_proto::import::ImportParams;
-use akk_proto::message::{Actor, Message, MessageType};
+use akk_proto::message::MessageType;
 use akk_proto::permission::Permit;
 use akk_proto::session::{ForkOrigin, NativeAttachment};
 use akk_proto::{DeliveryId, MessageId, Timestamp, TurnId};
@@ -292,21 +293,6 @@ pub fn decide(state: &Conversation, input: &Input, given: &Given) -> Result<Deci
     Ok(draft.finish())
 }
 
-/// The prompt kind for a conversation whose next turn carries this message.
-fn prompt_kind(state: &Conversation, message_id: &MessageId) -> PromptKind {
-    let never_prompted = state.turns == 0 || state.origin.as_ref().is_some_and(conversation::Origin::needs_bootstrap);
-    let first_again = state.last_turn.as_ref().is_some_and(|t| t.message_id == *message_id) && state.turns == 1;
-    // No session here has seen what was said before the import.
-    let has_a_past = state.imported.as_ref().is_some_and(|i| i.last_task.is_some());
-    if state.bootstrapped && state.native_session.is_some() {
-        PromptKind::FollowUp
-    } else if !has_a_past && state.former_sessions.is_empty() && (never_prompted || first_again) {
-        PromptKind::Bootstrap
-    } else {
-        PromptKind::Replay
-    }
-}
-
 fn check_body(text: &str) -> Result<(), Refused> {
     if text.trim().is_empty() {
         return Err(Failure::new(ErrorKind::InvalidMessage, "the message is empty", "Say what the agent is to do."));
@@ -319,197 +305,6 @@ fn check_body(text: &str) -> Result<(), Refused> {
         ));
     }
     Ok(())
-}
-
-/// A decision in the making.
-struct Draft<'a> {
-    state: Conversation,
-    events: Vec<Event>,
-    effects: Vec<Effect>,
-    said: Said,
-    given: &'a Given,
-    ids: u32,
-}
-
-impl<'a> Draft<'a> {
-    fn new(state: Conversation, given: &'a Given) -> Self {
-        Self { state, events: Vec::new(), effects: Vec::new(), said: Said::default(), given, ids: 0 }
-    }
-
-    fn finish(self) -> Decision {
-        Decision { events: self.events, state: self.state, effects: self.effects, said: self.said }
-    }
-
-    fn next_message_id(&mut self) -> MessageId {
-        self.ids += 1;
-        let uuid =
-            if self.ids == 1 { self.given.seed } else { Uuid::new_v5(&self.given.seed, &self.ids.to_be_bytes()) };
-        MessageId::message(uuid)
-    }
-
-    fn record(&mut self, turn_id: Option<TurnId>, body: EventBody) -> Result<(), Refused> {
-        self.record_event(Event { ts: self.given.now, turn_id, body })
-    }
-
-    /// Records what happened at another time than now.
-    fn record_at(&mut self, ts: Timestamp, body: EventBody) -> Result<(), Refused> {
-        self.record_event(Event { ts, turn_id: None, body })
-    }
-
-    fn record_event(&mut self, event: Event) -> Result<(), Refused> {
-        let (state, effects) = apply::apply(&self.state, &event)?;
-        self.state = state;
-        self.effects.extend(effects);
-        self.events.push(event);
-        self.note_bootstrap()
-    }
-
-    /// The agent of a native session, or of its fork, has taken its first prompt.
-    fn note_bootstrap(&mut self) -> Result<(), Refused> {
-        if !self.state.bootstrapped || self.state.phase.is_terminal() {
-            return Ok(());
-        }
-        match &self.state.origin {
-            Some(conversation::Origin::Attached { needs_bootstrap: true, .. })
-                if self.state.former_sessions.is_empty() =>
-            {
-                self.record(None, EventBody::NativeSessionBootstrapped)
-            }
-            Some(conversation::Origin::Forked { needs_bootstrap: true, .. }) => {
-                self.record(None, EventBody::ForkSessionBootstrapped)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn open_turn_id(&self) -> Option<TurnId> {
-        self.state.open_turn.as_ref().map(|o| o.turn_id.clone())
-    }
-
-    fn message(&mut self, kind: MessageType, body: &str, requires_response: bool, round: u32) -> Message {
-        let s = &self.state.settings;
-        let mut metadata = serde_json::Map::new();
-        metadata.insert("workspace".into(), s.workspace.clone().into());
-        metadata.insert("task_id".into(), s.conversation_id.as_str().into());
-        let (conversation_id, actor, max_rounds) = (s.conversation_id.clone(), s.actor.clone(), s.hard_limit);
-        Message {
-            id: self.next_message_id(),
-            ts: self.given.now,
-            conversation_id,
-            from: Actor::orchestrator(),
-            to: actor,
-            kind,
-            requires_response,
-            round,
-            max_rounds,
-            turn_id: None,
-            body: body.to_owned(),
-            metadata,
-        }
-    }
-
-    /// Records a message to the agent and starts a turn with it, or lets it wait behind the open turn.
-    fn say_to_agent(&mut self, kind: MessageType, body: &str, must_wait: bool) -> Result<(), Refused> {
-        let requires_response = kind.needs_answer_by_default();
-        let waits = must_wait || self.state.open_turn.is_some() || !self.state.queue.is_empty();
-        let round = if waits { 0 } else { self.state.rounds_used + u32::from(requires_response) };
-        let message = self.message(kind, body, requires_response, round);
-        let message_id = message.id.clone();
-        self.said.message_id = Some(message_id.clone());
-        let origin = if waits { Origin::Queued } else { Origin::Sent };
-        self.record_message(message, origin, None)?;
-        if waits {
-            self.said.queued = true;
-            self.move_on()
-        } else {
-            self.start_turn(message_id)
-        }
-    }
-
-    /// Records a message and, when it changed the level of the budget, that too.
-    fn record_message(
-        &mut self,
-        message: Message,
-        origin: Origin,
-        fingerprint: Option<Fingerprint>,
-    ) -> Result<(), Refused> {
-        let before = self.state.budget_level();
-        let turn_id = message.turn_id.clone();
-        self.record(turn_id, EventBody::Message(Box::new(MessageRecorded { message, origin, fingerprint })))?;
-        self.note_level(before)
-    }
-
-    /// The orchestrator is told when the soft limit is reached.
-    fn note_level(&mut self, before: BudgetLevel) -> Result<(), Refused> {
-        let after = self.state.budget_level();
-        if after > before && before < BudgetLevel::SoftStop && after >= BudgetLevel::SoftStop {
-            self.record(self.open_turn_id(), EventBody::BudgetLevel { level: BudgetLevel::SoftStop })?;
-        }
-        Ok(())
-    }
-
-    /// Starts a turn that carries a recorded message, with the control message that is due.
-    fn start_turn(&mut self, message_id: MessageId) -> Result<(), Refused> {
-        let prompt = prompt_kind(&self.state, &message_id);
-        self.start_turn_as(message_id, prompt)
-    }
-
-    fn start_turn_as(&mut self, message_id: MessageId, prompt: PromptKind) -> Result<(), Refused> {
-        let level = self.state.budget_level().min(BudgetLevel::Warning);
-        let mut controls = Vec::new();
-        if level > self.state.announced
-            && let Some(text) = budget::control_text(level, self.state.rounds_used, self.state.settings.soft_limit)
-        {
-            self.record(None, EventBody::BudgetLevel { level })?;
-            let control = self.message(MessageType::Control, &text, false, self.state.rounds_used);
-            controls.push(control.id.clone());
-            self.record_message(control, Origin::Daemon, None)?;
-        }
-        let turn_id = TurnId::nth(self.state.turns + 1);
-        self.said.turn_id = Some(turn_id.clone());
-        let start = TurnStart { turn_id: turn_id.clone(), prompt, message_id, controls };
-        self.record(Some(turn_id), EventBody::TurnStarted(start))
-    }
-
-    /// Sends the message that waits longest, where nothing stands against it.
-    fn move_on(&mut self) -> Result<(), Refused> {
-        let ready = matches!(
-            self.state.phase,
-            Phase::Created
-                | Phase::Running
-                | Phase::WaitingForOpenclaw { .. }
-                | Phase::Idle { .. }
-                | Phase::Failed { .. }
-        );
-        if !ready || self.state.open_turn.is_some() {
-            return Ok(());
-        }
-        let Some(first) = self.state.queue.first().cloned() else { return Ok(()) };
-        self.send_waiting(&first.message_id, first.requires_response)
-    }
-
-    fn send_waiting(&mut self, message_id: &MessageId, requires_response: bool) -> Result<(), Refused> {
-        if requires_response && self.state.rounds_used >= self.state.settings.hard_limit {
-            // The agent's own questions used the rounds up while it waited.
-            self.record(None, EventBody::BudgetLevel { level: BudgetLevel::HardStop })?;
-            return self.drop_queue("the hard limit of rounds is used up");
-        }
-        let before = self.state.budget_level();
-        let round = self.state.rounds_used + u32::from(requires_response);
-        self.record(None, EventBody::MessageSent { message_id: message_id.clone(), round })?;
-        self.note_level(before)?;
-        self.start_turn(message_id.clone())
-    }
-
-    /// Drops everything that waits.
-    fn drop_queue(&mut self, reason: &str) -> Result<(), Refused> {
-        if self.state.queue.is_empty() {
-            return Ok(());
-        }
-        let message_ids: Vec<MessageId> = self.state.queue.iter().map(|q| q.message_id.clone()).collect();
-        self.said.dropped.extend(message_ids.iter().cloned());
-        self.record(None, EventBody::MessagesDropped { message_ids, reason: reason.to_owned() })
-    }
 }
 
 /// Outbox rows among effects, for the transaction.

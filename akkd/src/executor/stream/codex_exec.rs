@@ -4,8 +4,10 @@
 //! in it, `turn.completed` or `turn.failed` is the last word. An interrupted turn has none. Every item event tells the
 //! whole item; ids of items count from 0 in each process.
 
-use super::reader::{MAX_ID_CHARS, RpcError, Seen, StreamReader, cut};
+use super::raw::cut;
+use super::reader::{MAX_ID_CHARS, StreamReader};
 use super::refusal;
+use super::seen::{RpcError, Seen};
 use super::tools::{self, Given, MAX_PLAN_ENTRIES, MAX_WORD_CHARS, head, word};
 use super::turn::Marks;
 use super::wire;

@@ -5,9 +5,11 @@
 //! and it stays small whatever the agent writes.
 
 mod codex_exec;
+mod raw;
 mod reader;
 mod refusal;
 mod requests;
+mod seen;
 mod tools;
 mod turn;
 mod watched;
@@ -17,5 +19,6 @@ mod wire;
 mod tests;
 
 pub use codex_exec::{CODEX_THREAD, CODEX_TURN};
-pub use reader::{ACPX_RECORD, CUT, MAX_LINE_BYTES, RpcError, Seen, Source, StreamReader};
+pub use reader::{ACPX_RECORD, CUT, MAX_LINE_BYTES, StreamReader};
 pub use refusal::{Refusal, refusal_in_error, refusal_in_text};
+pub use seen::{RpcError, Seen, Source};

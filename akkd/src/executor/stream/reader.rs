@@ -1,25 +1,23 @@
 //! The reader: a line in, what it means out.
 
+use super::raw::{cut, id_text, rpc_error, whole_or_answer, whole_or_needed, withdrawn};
 use super::refusal::{self, Refusal};
 use super::requests::{self, Requests, Settled};
+use super::seen::{Seen, Source};
 use super::tools::word;
 use super::turn::{Marks, Turn};
 use super::watched::LookedFor;
 use super::wire::{self, Line, Update, UpdateParams};
 use akk_core::redact;
-use akk_proto::event::Activity;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use std::borrow::Cow;
 
 /// Longest line that is read, in bytes. Of a longer one only the beginning is looked at.
 pub const MAX_LINE_BYTES: usize = 8 << 20;
 /// The id under which acpx' own error records are told.
 pub const ACPX_RECORD: &str = "acpx";
 
-/// Results and parameters up to this many bytes are given whole; of larger ones, what an owner needs.
-const MAX_WHOLE_BYTES: usize = 512 << 10;
 /// Notices that are told in one turn; the last says that there are more.
 const MAX_NOTICES: u32 = 20;
 /// Longest notice, in characters.
@@ -32,79 +30,6 @@ pub const CUT: &str = "akkCut";
 pub(super) const MAX_OPTIONS: usize = 32;
 /// How much of an oversized line is looked at.
 const HEAD_BYTES: usize = 1 << 10;
-
-/// Where the lines come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// An agent's stdout: every line is the agent's.
-    Agent,
-    /// `acpx --format json`: lines of both directions, and acpx' own error records.
-    Acpx,
-    /// `acpx --format json … sessions watch`: every turn of a session as its owner recorded it. Only the turn of one
-    /// prompt counts, and is told as by [`Acpx`](Self::Acpx).
-    AcpxWatch,
-    /// `codex exec --json`: one session, one turn.
-    CodexExec,
-}
-
-/// What a line meant.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Seen {
-    /// Something for the history.
-    Activity(Activity),
-    /// A piece of text; see [`StreamReader::final_text`].
-    Text,
-    /// A piece of private thinking; counted, not kept.
-    Thought,
-    /// An answer to a request of ours.
-    Response {
-        /// Source `Agent`: the id that we gave, numbers as text. Source `Acpx`: the method that acpx had called, or
-        /// [`ACPX_RECORD`] for acpx' own error record, which ends its output. Source `CodexExec`:
-        /// [`CODEX_THREAD`](super::CODEX_THREAD) or [`CODEX_TURN`](super::CODEX_TURN).
-        id: String,
-        /// What it says. A result of more than 512 KiB is cut to `stopReason`, `sessionId` and `usage`.
-        outcome: Result<Value, RpcError>,
-    },
-    /// A request of the agent that needs an answer. Only from source `Agent`: acpx and `codex exec` answer themselves.
-    Request {
-        /// Its id, to be sent back as it is.
-        id: Value,
-        /// The method.
-        method: String,
-        /// Its parameters; null when there are none. Of more than 512 KiB, only what an answer to
-        /// `session/request_permission` needs, with [`CUT`] in its tool call.
-        params: Value,
-    },
-    /// The agent takes a request back. Only from source `Agent`.
-    Withdrawn {
-        /// The request's id.
-        id: Value,
-    },
-    /// acpx hands the prompt to the agent, or `codex exec` began the turn with it.
-    PromptSent,
-    /// Something odd, or a warning of the agent; redacted, 400 characters at most, 20 in a turn at most.
-    Notice(String),
-    /// Nothing to act upon.
-    Nothing,
-}
-
-/// An error as JSON-RPC carries it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RpcError {
-    /// The code; 0 when there was none.
-    pub code: i64,
-    /// The message, 4,000 characters at most. Not redacted.
-    pub message: String,
-    /// The data, when it is of 64 KiB at most.
-    pub data: Option<Value>,
-}
-
-impl std::fmt::Display for RpcError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.message, self.code)
-    }
-}
 
 /// Reads what an agent writes. Its serialized form is the state to go on from at the next line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -451,76 +376,4 @@ fn or_nothing(seen: Vec<Seen>) -> Vec<Seen> {
 fn is_marked_warning(text: &str) -> bool {
     let begins = ["Warning: ", "Config warning: ", "*Context compacted "].iter().any(|w| text.starts_with(w));
     begins && text.ends_with("\n\n")
-}
-
-fn rpc_error(raw: &RawValue) -> RpcError {
-    #[derive(Deserialize)]
-    struct Raw<'a> {
-        code: Option<i64>,
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-        #[serde(borrow)]
-        data: Option<&'a RawValue>,
-    }
-    let told: Option<Raw<'_>> = wire::parse(Some(raw));
-    let message = told.as_ref().and_then(|t| wire::text(t.message)).map(|m| cut(&m, 4000));
-    RpcError {
-        code: told.as_ref().and_then(|t| t.code).unwrap_or(0),
-        message: message.unwrap_or_else(|| cut(raw.get(), 400)),
-        data: told.and_then(|t| t.data).filter(|d| d.get().len() <= 64 << 10).and_then(|d| wire::parse(Some(d))),
-    }
-}
-
-/// A result; of a huge one what an owner needs.
-fn whole_or_answer(result: Option<&RawValue>) -> Value {
-    let Some(raw) = result else { return Value::Null };
-    if raw.get().len() <= MAX_WHOLE_BYTES {
-        return wire::parse(Some(raw)).unwrap_or(Value::Null);
-    }
-    let answer: Option<wire::Answer<'_>> = wire::parse(result);
-    let Some(a) = answer else { return Value::Null };
-    json!({ "stopReason": word(a.stop_reason, MAX_ID_CHARS), "sessionId": word(a.session_id, MAX_ID_CHARS) })
-}
-
-/// The request that is taken back.
-fn withdrawn(params: Option<&RawValue>) -> Vec<Seen> {
-    let told: Option<wire::CancelRequest<'_>> = wire::parse(params);
-    let id = told.and_then(|t| wire::parse(t.request_id));
-    id.map(|id| Seen::Withdrawn { id }).into_iter().collect()
-}
-
-/// Parameters of a request; of huge ones what an answer to a request for permission needs.
-fn whole_or_needed(params: Option<&RawValue>) -> Value {
-    let Some(raw) = params else { return Value::Null };
-    if raw.get().len() <= MAX_WHOLE_BYTES {
-        return wire::parse(Some(raw)).unwrap_or(Value::Null);
-    }
-    let told: Option<wire::PermissionParams<'_>> = wire::parse(params);
-    let Some(told) = told else { return Value::Null };
-    let tool: Option<wire::PermissionTool<'_>> = wire::parse(told.tool_call);
-    let options: Vec<Value> = wire::items(told.options, MAX_OPTIONS)
-        .into_iter()
-        .filter(|o| o.get().len() <= 4 << 10)
-        .filter_map(|o| serde_json::from_str(o.get()).ok())
-        .collect();
-    json!({
-        "sessionId": word(told.session_id, MAX_ID_CHARS),
-        "options": options,
-        "toolCall": tool.map(|t| json!({
-            "toolCallId": word(t.tool_call_id, MAX_ID_CHARS),
-            "title": word(t.title, 4000),
-            "kind": word(t.kind, MAX_ID_CHARS),
-            CUT: true,
-        })),
-    })
-}
-
-/// A request's id as text: strings as they are, numbers in digits.
-pub(super) fn id_text(raw: &RawValue) -> String {
-    let text = wire::text(Some(raw)).unwrap_or(Cow::Borrowed(raw.get()));
-    cut(&text, MAX_ID_CHARS)
-}
-
-pub(super) fn cut(text: &str, max_chars: usize) -> String {
-    text.chars().take(max_chars).collect()
 }

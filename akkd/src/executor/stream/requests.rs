@@ -1,6 +1,8 @@
 //! Requests of both sides, as `acpx --format json` tells them: whose request an answer belongs to.
 
-use super::reader::{MAX_ID_CHARS, MAX_OPTIONS, RpcError, Seen, cut, id_text};
+use super::raw::{cut, id_text};
+use super::reader::{MAX_ID_CHARS, MAX_OPTIONS};
+use super::seen::{RpcError, Seen};
 use super::tools::{self, word};
 use super::wire;
 use akk_proto::event::Activity;

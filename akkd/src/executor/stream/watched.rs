@@ -1,6 +1,7 @@
 //! The lines of `acpx … sessions watch`: each carries a message of a turn, or says that a turn begins or ended.
 
-use super::reader::{ACPX_RECORD, RpcError, Seen, StreamReader};
+use super::reader::{ACPX_RECORD, StreamReader};
+use super::seen::{RpcError, Seen};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;

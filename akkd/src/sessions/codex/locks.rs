@@ -60,6 +60,20 @@ pub fn lock_holder(home: &Path, session_id: &str) -> io::Result<LockHolder> {
     })
 }
 
+/// The sessions of `home` that have a lock file, held or not.
+///
+/// # Errors
+/// The folder of locks cannot be read.
+pub fn left_locks(home: &Path) -> io::Result<Vec<String>> {
+    let places = Places::of(home);
+    let files = std::fs::read_dir(&places.locks)?.flatten();
+    let session = |file: std::fs::DirEntry| {
+        let (id, evidence) = session_file(&file.path())?;
+        (evidence == Evidence::Lock).then_some(id)
+    };
+    Ok(files.filter_map(session).collect())
+}
+
 fn is_codex(program: &Program) -> bool {
     classify(program.executable.as_deref(), &program.command).is_some()
 }

@@ -1,75 +1,18 @@
 //! `terminate_then_resume`, with processes that really run.
 
 use super::super::testing::{ID, Scene, answering, free, held, holder, identity, relative, takeovers};
+use super::terminal::Terminal;
 use crate::platform::{LAUNCH_VARIABLE, ProcessIdentity};
 use crate::sessions::Holder;
-use crate::store::{PlanUse, Store};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::EventBody;
 use akk_proto::session::{
     BlockReason, Evidence, ProcessKind, SessionActivity, Strategy, TakeoverAnswer, TakeoverParams, TakeoverStatus,
 };
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A person's terminal, played by a shell. Ended with the test.
-struct Terminal {
-    child: Child,
-    identity: ProcessIdentity,
-    /// The pid that it printed, if it did.
-    printed: Option<u32>,
-}
-
-impl Terminal {
-    /// Runs `script`, which prints a line when it is ready.
-    fn running(script: &str) -> Self {
-        Self::with(script, &[])
-    }
-
-    fn with(script: &str, env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let identity = ProcessIdentity::of(child.id()).unwrap().unwrap();
-        Self { child, identity, printed: line.trim().parse().ok() }
-    }
-
-    /// One that ends when it is asked to.
-    fn polite() -> Self {
-        Self::running("echo ready; read x")
-    }
-
-    /// One that does not.
-    fn deaf() -> Self {
-        Self::running("trap '' TERM; echo ready; while :; do read x || sleep 1; done")
-    }
-
-    fn holds(&self) -> Holder {
-        holder(self.identity.clone(), ProcessKind::Tui, Evidence::Lock)
-    }
-
-    fn lives(&self) -> bool {
-        self.identity.is_alive().unwrap()
-    }
-
-    /// It ends by itself, and is reaped.
-    fn quits(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn plan() -> TakeoverParams {
+pub(super) fn plan() -> TakeoverParams {
     TakeoverParams {
         session_id: ID.into(),
         strategy: Some(Strategy::TerminateThenResume),
@@ -78,15 +21,15 @@ fn plan() -> TakeoverParams {
     }
 }
 
-fn confirm(pid: u32) -> TakeoverParams {
+pub(super) fn confirm(pid: u32) -> TakeoverParams {
     TakeoverParams { create_conversation: true, confirm_terminate: true, expected_pid: Some(pid), ..plan() }
 }
 
-fn named(name: &str, params: TakeoverParams) -> TakeoverParams {
+pub(super) fn named(name: &str, params: TakeoverParams) -> TakeoverParams {
     TakeoverParams { request_id: Some(name.parse().unwrap()), ..params }
 }
 
-fn steps(answer: &TakeoverAnswer) -> Vec<&str> {
+pub(super) fn steps(answer: &TakeoverAnswer) -> Vec<&str> {
     answer.steps.iter().map(|s| s.step.as_str()).collect()
 }
 
@@ -471,84 +414,6 @@ async fn of_two_confirmations_at_once_one_attaches_and_the_other_names_it() {
     assert_eq!(answers[0].status, TakeoverStatus::Attached);
     assert_eq!((answers[1].reason, answers[1].side_effects_executed), (Some(BlockReason::AlreadyAdopted), false));
     assert_eq!(scene.conversations().await, 1);
-}
-
-#[tokio::test]
-async fn a_plan_outlives_akkd() {
-    let scene = Scene::new();
-    let terminal = Terminal::polite();
-    scene.provider.is_run_by(vec![terminal.holds()]);
-    scene.ask(plan()).await.unwrap();
-    let path = scene.house.store.path().to_owned();
-    scene.house.store.close().await;
-    // Another akkd, on the same home.
-    let store = Store::open(&path).unwrap();
-    let (timers, _queue) = crate::conversation::IdleTimers::new(scene.house.clock.clone());
-    let (conversations, _asked) =
-        crate::conversation::Conversations::new(store.clone(), scene.house.clock.clone(), timers);
-    let successor = scene.takeovers.on(store, conversations);
-    let answer = successor.takeover(confirm(terminal.identity.pid), &scene.config, None).await.unwrap();
-    assert_eq!(answer.status, TakeoverStatus::Attached);
-}
-
-/// akkd died after it had marked the plan for the call `r-1`.
-async fn akkd_died_with_a_marked_plan(scene: &Scene) -> String {
-    let plan_id = scene.ask(plan()).await.unwrap().plan.unwrap().plan_id;
-    let used = PlanUse {
-        at: scene.house.clock.wall(),
-        request_id: Some("r-1".parse().unwrap()),
-        steps: serde_json::json!([{"ts": scene.house.clock.wall(), "step": "checked", "detail": "It was the one."}]),
-    };
-    assert!(scene.house.store.plan_use(&plan_id, used).await.unwrap());
-    plan_id
-}
-
-#[tokio::test]
-async fn after_a_crash_behind_the_signal_the_same_call_attaches_without_another_one() {
-    let scene = Scene::new();
-    let mut terminal = Terminal::polite();
-    let pid = terminal.identity.pid;
-    scene.provider.is_run_by(vec![terminal.holds()]);
-    let plan_id = akkd_died_with_a_marked_plan(&scene).await;
-    terminal.quits();
-    // Another call cannot use the plan; what it is told to do works.
-    let other = TakeoverParams { plan_id: Some(plan_id), ..confirm(pid) };
-    let error = scene.ask(named("r-2", other)).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::PlanExpired);
-    assert!(error.hint.contains("--strategy safe_resume"), "{}", error.hint);
-    let answer = scene.ask(named("r-1", confirm(pid))).await.unwrap();
-    assert_eq!(answer.status, TakeoverStatus::Attached);
-    assert_eq!(steps(&answer), ["checked", "checked", "lock_free", "attached"]);
-    assert!(answer.steps[1].detail.ends_with("nothing is signalled again."));
-    assert!(scene.ask(named("r-1", confirm(pid))).await.unwrap().repeated);
-    assert_eq!(scene.conversations().await, 1);
-}
-
-#[tokio::test]
-async fn after_a_crash_before_the_signal_nobody_is_signalled_by_the_repeat() {
-    let scene = Scene::new();
-    let mut terminal = Terminal::polite();
-    let pid = terminal.identity.pid;
-    scene.provider.is_run_by(vec![terminal.holds()]);
-    akkd_died_with_a_marked_plan(&scene).await;
-    let repeat = named("r-1", TakeoverParams { wait_ms: Some(100), kill: true, ..confirm(pid) });
-    let answer = scene.ask(repeat.clone()).await.unwrap();
-    assert_eq!(answer.reason, Some(BlockReason::TargetStillActive));
-    assert!(!steps(&answer).contains(&"signalled") && terminal.lives());
-    terminal.quits();
-    assert_eq!(scene.ask(repeat).await.unwrap().status, TakeoverStatus::Attached);
-}
-
-#[tokio::test]
-async fn a_fresh_safe_resume_takes_what_a_crash_left_free() {
-    let scene = Scene::new();
-    let mut terminal = Terminal::polite();
-    scene.provider.is_run_by(vec![terminal.holds()]);
-    akkd_died_with_a_marked_plan(&scene).await;
-    terminal.quits();
-    let params =
-        TakeoverParams { strategy: Some(Strategy::SafeResume), create_conversation: true, wait_ms: None, ..plan() };
-    assert_eq!(scene.ask(params).await.unwrap().status, TakeoverStatus::Attached);
 }
 
 #[tokio::test]

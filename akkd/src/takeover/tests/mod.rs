@@ -1,4 +1,6 @@
 mod acting;
 mod confirming;
 mod ending;
+mod ending_crashed;
 mod planning;
+mod terminal;

@@ -1,7 +1,10 @@
-//! `akkctl doctor`: whether everything on the way of a report works, in the order in which a report travels.
+//! `akkctl doctor`: whether everything works, from the programs to OpenClaw's sessions.
 //!
 //! It starts nothing: what does not run is the first thing to be told. Each part is a function that adds its lines, so
 //! that a further one is one more line in [`run`].
+
+mod alone;
+mod outside;
 
 use super::Context;
 use super::openclaw;
@@ -11,29 +14,39 @@ use crate::output::{self, print};
 use crate::start::Version;
 use akk_proto::api::{Check, CheckLevel, DaemonInfo, DoctorAnswer, Empty, check};
 use akk_proto::version::VERSION;
-use std::path::Path;
 use std::time::Duration;
 
-/// akkd asks OpenClaw's plugins, which may take their time.
+/// akkd asks programs and OpenClaw's plugins, for 2 s each and all at once; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) fn run(context: &Context<'_>) -> Result<u8> {
     let mut checks = vec![akkctl()];
-    let plugins = if let Some(mut answer) = ask(&mut checks, context) {
-        // Its own lines before those of OpenClaw's installations, which stand between akkd and the plugin.
-        let at = answer.checks.iter().position(|c| c.name == check::CONNECTION).unwrap_or(answer.checks.len());
-        let rest = answer.checks.split_off(at);
-        checks.append(&mut answer.checks);
-        checks.extend(openclaw::look(&answer.plugins, true, context));
-        checks.extend(rest);
-        answer.plugins
+    let answer = ask(&mut checks, context);
+    let running = answer.is_some();
+    if running {
+        checks.push(outside::callback_socket(context));
     } else {
-        checks.extend(without_akkd(context));
-        checks.extend(openclaw::look(&[], true, context));
-        Vec::new()
-    };
-    show(DoctorAnswer { checks, plugins }, context)
+        checks.extend(outside::nobody_answers(context));
+    }
+    let (lines, service) = outside::service(context);
+    checks.extend(lines);
+    let mut answer = answer.unwrap_or_else(|| alone::look(context));
+    // Its own lines before those of OpenClaw's installations, which stand between akkd and the plugin.
+    let at = answer.checks.iter().position(|c| c.name == check::CONNECTION).unwrap_or(answer.checks.len());
+    let rest = answer.checks.split_off(at);
+    checks.append(&mut answer.checks);
+    let theirs = if running { &answer.environment } else { &std::collections::BTreeMap::new() };
+    checks.extend(outside::environment(theirs, service.as_ref()));
+    checks.extend(openclaw::look(&answer.plugins, true, context));
+    checks.extend(rest);
+    // What an akkd of before did not group is about reports.
+    let place = |c: &Check| check::GROUPS.iter().position(|group| *group == c.group).unwrap_or(REPORTS);
+    checks.sort_by_key(place);
+    show(DoctorAnswer { checks, ..answer }, context)
 }
+
+/// Where the group of reports stands.
+const REPORTS: usize = 3;
 
 /// `akkctl openclaw status`: the part from the plugin's files to OpenClaw's sessions.
 pub(super) fn openclaw_only(context: &Context<'_>) -> Result<u8> {
@@ -42,10 +55,11 @@ pub(super) fn openclaw_only(context: &Context<'_>) -> Result<u8> {
     // That akkd runs goes without saying here.
     checks.retain(|c| c.level > CheckLevel::Note);
     let (mut there, plugins) = answer.map(|a| (a.checks, a.plugins)).unwrap_or_default();
+    checks.iter_mut().for_each(|c| c.group = String::new());
     there.retain(|c| c.name == check::CONNECTION);
     checks.extend(openclaw::look(&plugins, false, context));
     checks.extend(there);
-    show(DoctorAnswer { checks, plugins }, context)
+    show(DoctorAnswer { checks, plugins, environment: std::collections::BTreeMap::new() }, context)
 }
 
 fn show(answer: DoctorAnswer, context: &Context<'_>) -> Result<u8> {
@@ -99,40 +113,16 @@ fn akkd_itself(info: &DaemonInfo, context: &Context<'_>) -> Check {
     line("akkd", CheckLevel::Warn, format!("{found}, which is not akkctl's version"), Some(hint.to_owned()))
 }
 
-/// What akkd would say of its places, where it does not run.
-fn without_akkd(context: &Context<'_>) -> Vec<Check> {
-    let paths = &context.surroundings.paths;
-    let shown = |path: &Path| context.view.path(&path.to_string_lossy());
-    let may_write = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    let home = match rustix::fs::access(&paths.state, may_write) {
-        Ok(()) => line("home", CheckLevel::Ok, format!("{} can be written", shown(&paths.state)), None),
-        Err(rustix::io::Errno::NOENT) => {
-            line("home", CheckLevel::Note, format!("{} is made when akkd first starts", shown(&paths.state)), None)
-        }
-        Err(e) => line(
-            "home",
-            CheckLevel::Fail,
-            format!("{} cannot be written: {e}", shown(&paths.state)),
-            Some("Let it belong to you, with mode 0700.".to_owned()),
-        ),
-    };
-    let config = match std::fs::read(&paths.config) {
-        Ok(_) => {
-            line("config", CheckLevel::Ok, format!("{}; akkd says whether it is right", shown(&paths.config)), None)
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            line("config", CheckLevel::Ok, format!("there is no {}: the defaults count", shown(&paths.config)), None)
-        }
-        Err(e) => line(
-            "config",
-            CheckLevel::Fail,
-            format!("{} cannot be read: {e}", shown(&paths.config)),
-            Some("Let it belong to you.".to_owned()),
-        ),
-    };
-    vec![home, config]
+fn line(name: &str, level: CheckLevel, found: String, hint: Option<String>) -> Check {
+    Check::new(check::AKKD, name, level, found, hint.as_deref())
 }
 
-fn line(name: &str, level: CheckLevel, found: String, hint: Option<String>) -> Check {
-    Check { name: name.to_owned(), level, found, hint }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_group_stands_with_the_reports() {
+        assert_eq!(check::GROUPS[REPORTS], check::REPORTS);
+    }
 }
