@@ -100,13 +100,13 @@ fn literals(expression: &str) -> Vec<String> {
 }
 
 /// Whether a literal says something, and does not only stand between two others.
-fn is_sentence(text: &String) -> bool {
+fn is_sentence(text: &str) -> bool {
     text.split_whitespace().count() > 1
 }
 
 /// What an argument says: its own literals, else those of the variable that it is, else its name.
 fn said(argument: &str, before: &str) -> Vec<String> {
-    let own: Vec<String> = literals(argument).into_iter().filter(is_sentence).collect();
+    let own: Vec<String> = literals(argument).into_iter().filter(|text| is_sentence(text)).collect();
     if !own.is_empty() {
         return own;
     }
@@ -115,7 +115,7 @@ fn said(argument: &str, before: &str) -> Vec<String> {
         let statement = &before[at..];
         // Up to the blank line or the end of the call: good enough to read it.
         let end = statement.find(";\n").unwrap_or(statement.len());
-        literals(&statement[..end]).into_iter().filter(is_sentence).collect::<Vec<_>>()
+        literals(&statement[..end]).into_iter().filter(|text| is_sentence(text)).collect::<Vec<_>>()
     });
     match of_variable {
         Some(found) if !found.is_empty() => found,
@@ -262,7 +262,7 @@ fn every_error_of_akkctl_says_what_is_wrong_and_what_to_do() {
         Error::StartFailed { message: "the disk is full".to_owned(), hint: None },
         Error::StartSilent { socket: socket(), after: Duration::from_secs(20) },
         Error::Broken { method: method() },
-        Error::Silent { method: method(), after: Duration::from_secs(120) },
+        Error::Silent { method: method(), after: Duration::from_mins(2) },
         Error::AnswerTooLong { method: method(), limit: 16 << 20 },
         Error::TooLarge { what: "the request", limit: 1 << 20 },
         Error::NotUnderstood { method: method(), detail: "expected value at line 1".to_owned() },
@@ -306,11 +306,7 @@ fn what_is_wrong_with_a_command_line_says_what_to_do() {
         });
         let programs = calls(&text, "Error::Program {").filter_map(|(before, fields)| {
             let of = |name: &'static str| {
-                fields
-                    .iter()
-                    .find_map(|f| f.strip_prefix(name))
-                    .map(|f| f.trim_start_matches(':').trim())
-                    .unwrap_or(name)
+                fields.iter().find_map(|f| f.strip_prefix(name)).map_or(name, |f| f.trim_start_matches(':').trim())
             };
             (fields.len() == 2).then(|| (said(of("message"), before).join(" | "), said(of("hint"), before).join(" | ")))
         });

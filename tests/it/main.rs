@@ -23,6 +23,7 @@ macro_rules! with_codex {
 mod attach;
 mod audit;
 mod bad_input;
+mod bench;
 mod budget;
 mod callback;
 mod cancel;

@@ -13,6 +13,8 @@ pub struct Binaries {
     pub akkctl: PathBuf,
     /// Ends what a test program left behind, see [`Leash`](crate::leash::Leash).
     pub leash: PathBuf,
+    /// Prints what everything costs.
+    pub bench: PathBuf,
 }
 
 /// The programs. The first call builds what is not up to date.
@@ -60,5 +62,6 @@ fn build() -> Result<Binaries, String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    Ok(Binaries { akkd: folder.join("akkd"), akkctl: folder.join("akkctl"), leash: folder.join("leash") })
+    let program = |name: &str| folder.join(name);
+    Ok(Binaries { akkd: program("akkd"), akkctl: program("akkctl"), leash: program("leash"), bench: program("bench") })
 }

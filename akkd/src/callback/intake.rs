@@ -65,13 +65,12 @@ impl Intake {
     /// As [`Self::report`].
     pub(super) async fn record(&self, params: ReportParams) -> Result<ReportAnswer, Failure> {
         let id = &params.conversation_id;
-        let ticket = self.check_ticket(id, &params.ticket).await?;
-        let state = self.conversations.state(id).await?;
-        if matches!(ticket, Ticket::Revoked) && !state.phase.is_terminal() {
+        let (hashes, undelivered) = self.store.before_a_report(id).await?;
+        let ticket = self.judge_ticket(id, &params.ticket, hashes).await?;
+        if matches!(ticket, Ticket::Revoked) && !self.conversations.state(id).await?.phase.is_terminal() {
             return Err(refused("the ticket of this agent was revoked: another agent session works on the task now"));
         }
         let report = intake::read(&params.message)?;
-        let undelivered = self.store.undelivered(id, false).await?;
         let input = Input::Report(Box::new(Report {
             report,
             turn_id: params.turn_id,
@@ -99,7 +98,12 @@ impl Intake {
     }
 
     pub(super) async fn check_ticket(&self, id: &ConversationId, ticket: &str) -> Result<Ticket, Failure> {
-        let TicketHashes { valid, revoked } = self.store.ticket_hashes(id).await?;
+        let hashes = self.store.ticket_hashes(id).await?;
+        self.judge_ticket(id, ticket, hashes).await
+    }
+
+    async fn judge_ticket(&self, id: &ConversationId, ticket: &str, hashes: TicketHashes) -> Result<Ticket, Failure> {
+        let TicketHashes { valid, revoked } = hashes;
         if valid.is_empty() && revoked.is_empty() && self.store.load(id).await?.is_none() {
             return Err(not_found(id));
         }

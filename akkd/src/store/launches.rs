@@ -1,7 +1,7 @@
 //! Launches of agent processes, the tickets that they carry, and the fate of the prompts that they are given.
 
 use super::error::StoreError;
-use super::{Checkpoint, LaunchRow, LaunchState, PromptFate, PromptRow, Store, commit};
+use super::{Checkpoint, LaunchRow, LaunchState, PromptFate, PromptRow, Store, commit, outbox};
 use akk_proto::{ConversationId, LaunchId, Timestamp, TurnId};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -164,19 +164,27 @@ impl Store {
     /// Digests of a conversation's tickets.
     pub async fn ticket_hashes(&self, conversation: &ConversationId) -> Result<TicketHashes, StoreError> {
         let id = conversation.clone();
-        self.read(move |conn| {
-            let mut statement = conn.prepare_cached("SELECT hash, revoked FROM tickets WHERE conversation = ?1")?;
-            let rows =
-                statement.query_map([id.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)))?;
-            let mut hashes = TicketHashes::default();
-            for row in rows {
-                let (hash, revoked) = row?;
-                if revoked { hashes.revoked.push(hash) } else { hashes.valid.push(hash) }
-            }
-            Ok(hashes)
-        })
-        .await
+        self.read(move |conn| ticket_hashes(conn, &id)).await
     }
+
+    /// What must be known before a report is recorded, of one moment: digests of the conversation's tickets, and how many
+    /// deliveries the orchestrator has not acknowledged, without those of kind `progress`.
+    pub async fn before_a_report(&self, conversation: &ConversationId) -> Result<(TicketHashes, u64), StoreError> {
+        let id = conversation.clone();
+        self.read(move |conn| Ok((ticket_hashes(conn, &id)?, outbox::undelivered(conn, &id, false)?))).await
+    }
+}
+
+fn ticket_hashes(conn: &Connection, conversation: &ConversationId) -> Result<TicketHashes, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT hash, revoked FROM tickets WHERE conversation = ?1")?;
+    let rows =
+        statement.query_map([conversation.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?)))?;
+    let mut hashes = TicketHashes::default();
+    for row in rows {
+        let (hash, revoked) = row?;
+        if revoked { hashes.revoked.push(hash) } else { hashes.valid.push(hash) }
+    }
+    Ok(hashes)
 }
 
 /// Revokes every ticket of a conversation.

@@ -11,6 +11,21 @@ use rusqlite::OptionalExtension;
 const SESSION_USERS: u32 = 20;
 
 impl Store {
+    /// The conversations that are not terminal, in no order.
+    pub async fn open_conversations(&self) -> Result<Vec<ConversationId>, StoreError> {
+        self.read(|conn| {
+            let mut select = conn.prepare_cached("SELECT id FROM conversations WHERE open = 1")?;
+            let mut rows = select.query([])?;
+            let mut ids = Vec::new();
+            while let Some(row) = rows.next()? {
+                // A row that does not parse belongs to one conversation only.
+                ids.extend(ConversationId::parse(super::text(row, 0)?).ok());
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
     /// The conversations that use or used an agent session, by akkd's name of it or by the agent's own id, newest activity first, 20 at most.
     /// Reads every row: for the rare call that names a session.
     pub async fn conversations_of_session(&self, session: &str) -> Result<Vec<Conversation>, StoreError> {

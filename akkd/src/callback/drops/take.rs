@@ -37,6 +37,14 @@ impl Lanes {
     }
 }
 
+/// Whether a process of a conversation's agent is there.
+enum HasAgent {
+    /// None is.
+    No,
+    /// It is not proven gone.
+    Maybe,
+}
+
 /// What became of a drop.
 enum Fate {
     /// It is recorded, or was before.
@@ -53,6 +61,11 @@ impl Intake {
         let lane = self.lanes.of(id);
         let _one_at_a_time = lane.lock().await;
         let roots: Vec<_> = self.folders.roots().map(Path::to_owned).collect();
+        // Mostly nothing was left, and every report over the socket asks.
+        let (below, of) = (roots.clone(), id.clone());
+        if !off(move || Ok(below.iter().any(|root| holds_something(root, &of)))).await.unwrap_or(true) {
+            return;
+        }
         for root in roots {
             if let Err(error) = self.take_from(&root, id).await {
                 tracing::warn!(%id, root = %root.display(), %error, "a drop folder cannot be used");
@@ -150,16 +163,39 @@ impl Intake {
     pub async fn take_all_drops(&self) {
         let roots: Vec<_> = self.folders.roots().map(Path::to_owned).collect();
         for root in roots {
-            for id in conversations_below(&root) {
-                self.take_drops(&id).await;
+            let below = root.clone();
+            let look = move || {
+                let ids = conversations_below(&below);
+                let left = ids.iter().filter(|id| holds_something(&below, id)).cloned().collect::<Vec<_>>();
+                Ok((ids, left))
+            };
+            let (ids, left) = match off(look).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(root = %root.display(), %error, "drop folders cannot be looked at");
+                    continue;
+                }
+            };
+            for id in &left {
+                self.take_drops(id).await;
+            }
+            let open = self.who_is_open().await;
+            for id in ids {
                 let folder = root.join(id.as_str());
-                match self.conversations.state(&id).await {
-                    Ok(state) if state.phase.is_terminal() => remove_empty(&folder),
-                    Ok(_) => {
+                match open.get(&id) {
+                    Some(HasAgent::No) => continue,
+                    Some(HasAgent::Maybe) => {
                         if let Ok(folder) = folder.canonicalize() {
                             self.folders.hints.watch(&id, &folder);
                         }
+                        continue;
                     }
+                    None => {}
+                }
+                match self.conversations.state(&id).await {
+                    Ok(state) if state.phase.is_terminal() => remove_empty(&folder),
+                    // Its drops are looked for when it is spoken to.
+                    Ok(_) => {}
                     // Deleted for good, and this with it.
                     Err(error) if error.kind == ErrorKind::NotFound => {
                         tracing::info!(%id, "the drop folder of a deleted conversation is removed");
@@ -169,6 +205,28 @@ impl Intake {
                 }
             }
         }
+    }
+
+    /// The open conversations, and whether a process of their agent may be there that a former akkd started. A folder is
+    /// watched for the sake of such a process; one that is started later has it watched then. At a start there may be
+    /// thousands, so nothing is asked for each of them.
+    async fn who_is_open(&self) -> HashMap<ConversationId, HasAgent> {
+        let open = match self.store.open_conversations().await {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be told whose drop folders are needed");
+                return HashMap::new();
+            }
+        };
+        let (all, live) = match self.store.live_launches().await {
+            Ok(live) => (false, live.into_iter().map(|launch| launch.conversation_id).collect()),
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be told who has an agent: all drop folders are watched");
+                (true, BTreeSet::new())
+            }
+        };
+        let has = |id: &ConversationId| if all || live.contains(id) { HasAgent::Maybe } else { HasAgent::No };
+        open.into_iter().map(|id| (has(&id), id)).map(|(has, id)| (id, has)).collect()
     }
 
     /// The conversation is closed: its folders go, unless something lies in them.
@@ -211,13 +269,8 @@ impl Intake {
     /// Those of them in whose folders something lies, or which cannot be read. All are looked at in one go.
     async fn who_left_something(&self, all: BTreeSet<ConversationId>) -> Vec<ConversationId> {
         let roots: Vec<_> = self.folders.roots().map(Path::to_owned).collect();
-        let something = move |root: &Path, id: &ConversationId| match Folder::open(root, id.as_str()) {
-            Ok(Some(folder)) => folder.drops().map_or(true, |(names, more)| more || !names.is_empty()),
-            Ok(None) => false,
-            Err(_) => true,
-        };
         let look = off(move || {
-            Ok(all.into_iter().filter(|id| roots.iter().any(|root| something(root, id))).collect::<Vec<_>>())
+            Ok(all.into_iter().filter(|id| roots.iter().any(|root| holds_something(root, id))).collect::<Vec<_>>())
         });
         look.await.unwrap_or_default()
     }
@@ -226,6 +279,15 @@ impl Intake {
 /// Whether the same may be taken later.
 fn is_passing(error: &Failure) -> bool {
     matches!(error.kind, ErrorKind::Storage | ErrorKind::Stopping | ErrorKind::Internal)
+}
+
+/// Whether something lies in the folder of a conversation below this root, or it cannot be read.
+fn holds_something(root: &Path, id: &ConversationId) -> bool {
+    match Folder::open(root, id.as_str()) {
+        Ok(Some(folder)) => folder.drops().map_or(true, |(names, more)| more || !names.is_empty()),
+        Ok(None) => false,
+        Err(_) => true,
+    }
 }
 
 /// Conversations that have a folder there.

@@ -5,7 +5,7 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use akk_proto::delivery::{DeliveryState, DeliveryView, ParkReason, SinkKind};
 use akk_proto::{ConversationId, DeliveryId, Timestamp};
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 const VIEW: &str =
     "SELECT id, conversation, kind, sink, state, attempts, created_at, next_attempt_at, last_error, preview,
@@ -100,16 +100,7 @@ impl Store {
     /// asked for.
     pub async fn undelivered(&self, conversation: &ConversationId, with_progress: bool) -> Result<u64, StoreError> {
         let id = conversation.clone();
-        self.read(move |conn| {
-            let count: i64 = conn
-                .prepare_cached(
-                    "SELECT count(*) FROM outbox
-                     WHERE conversation = ?1 AND state <> 'acknowledged' AND (?2 OR kind <> 'progress')",
-                )?
-                .query_row((id.as_str(), with_progress), |row| row.get(0))?;
-            Ok(count as u64)
-        })
-        .await
+        self.read(move |conn| undelivered(conn, &id, with_progress)).await
     }
 
     /// How much of a conversation was not acknowledged, and how much of that waits for too long.
@@ -168,6 +159,21 @@ impl Store {
         })
         .await
     }
+}
+
+/// Deliveries of a conversation that the orchestrator has not acknowledged.
+pub(in crate::store) fn undelivered(
+    conn: &Connection,
+    conversation: &ConversationId,
+    with_progress: bool,
+) -> Result<u64, StoreError> {
+    let count: i64 = conn
+        .prepare_cached(
+            "SELECT count(*) FROM outbox
+             WHERE conversation = ?1 AND state <> 'acknowledged' AND (?2 OR kind <> 'progress')",
+        )?
+        .query_row((conversation.as_str(), with_progress), |row| row.get(0))?;
+    Ok(count as u64)
 }
 
 fn view(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Result<DeliveryRow, StoreError>> {

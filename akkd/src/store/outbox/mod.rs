@@ -12,8 +12,8 @@ mod look;
 mod settle;
 
 pub use attempts::{DueDelivery, Lease, Leased};
-pub(super) use look::overdue_before;
 pub use look::{DeliveryRow, OverdueRow, Waiting};
+pub(super) use look::{overdue_before, undelivered};
 
 use super::commit;
 use super::error::StoreError;

@@ -17,15 +17,17 @@ pub(crate) struct House {
     root: PathBuf,
     akkd: Option<Child>,
     environment: Vec<(String, String)>,
+    /// How long akkd is left alone before its memory is told.
+    rest: Duration,
 }
 
 impl House {
     /// A home in this folder.
-    pub(crate) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf, rest: Duration) -> Self {
         for folder in ["akk", "work", "user", "t"] {
             std::fs::create_dir(root.join(folder)).expect("a fresh folder takes folders");
         }
-        let mut house = Self { root, akkd: None, environment: Vec::new() };
+        let mut house = Self { root, akkd: None, environment: Vec::new(), rest };
         let config = format!(
             "default_agent = \"demo\"\n[agents.demo]\ntransport = \"acp\"\ncommand = {}\n\
              [agents.absent]\ncommand = [\"/nonexistent/agent\"]\n",
@@ -143,7 +145,7 @@ impl House {
 
     /// Memory of akkd at rest: what a burst of calls needed for a moment has been given back, as far as it ever is.
     pub(crate) fn memory_at_rest(&self) -> Option<process::Memory> {
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(self.rest);
         process::memory(self.pid())
     }
 

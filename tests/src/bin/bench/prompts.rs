@@ -95,8 +95,7 @@ pub(crate) fn prompts(scene: &mut Scene, table: &mut Table) {
         let begin = Instant::now();
         wire.call("conversation.send", &json!({"conversation_id": id, "message": PROMPT}));
         wait(&mut wire, &id);
-        let took = begin.elapsed();
-        took
+        begin.elapsed()
     });
     close(&mut wire, &id);
     let note = |sample: &Sample, alone: &Sample| {

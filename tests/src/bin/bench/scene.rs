@@ -3,6 +3,10 @@
 use crate::house::House;
 use akk_tests::leash::Leash;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long akkd is left alone before its memory is told.
+const REST: Duration = Duration::from_secs(2);
 
 /// Everything that runs for the bench ends with it, also when it is interrupted.
 pub(crate) struct Scene {
@@ -37,7 +41,7 @@ impl Scene {
 
     /// A home of its own, without akkd.
     pub(crate) fn house(&self, name: &str) -> House {
-        House::new(self.folder(name))
+        House::new(self.folder(name), if self.quick { Duration::ZERO } else { REST })
     }
 
     /// The home that grows, as it stands.
