@@ -120,14 +120,14 @@ async fn without_akkd_the_rest_is_looked_at_and_nothing_is_made_or_started() {
     assert_eq!(everything(akkd.home.root()), before);
     let answer: DoctorAnswer = text.json();
     is_sound(&answer, &text);
-    says(&answer, "akkd", CheckLevel::Fail, "akkd is not running");
+    says(&answer, "akkd", CheckLevel::Note, "akkd was never started here");
     says(&answer, "config", CheckLevel::Ok, "config.toml is right");
     says(&answer, "demo (default)", CheckLevel::Ok, "akkctl");
     says(&answer, "not found", CheckLevel::Note, "codex, claude, cursor");
     says(&answer, "leftovers", CheckLevel::Ok, "");
     assert!(answer.checks.iter().any(|c| c.name == "disk"));
     let shown = akkd.ctl(&["doctor"]).await.stdout;
-    assert!(shown.contains("First, akkd: Start it with `akkctl daemon start`."), "{shown}");
+    assert!(!shown.contains("PROBLEM"), "{shown}");
 }
 
 #[tokio::test]
@@ -163,7 +163,11 @@ async fn what_is_open_to_others_and_what_is_damaged_is_a_problem() {
     assert_eq!(text.code, Some(1));
     says(&text.json(), "permissions", CheckLevel::Fail, "akk.db is open to others (mode 644)");
     akkd.stop(true).await;
-    says(&akkd.ctl(&["doctor", "--json"]).await.json(), "permissions", CheckLevel::Note, "akkd closes that");
+    let answer: DoctorAnswer = akkd.ctl(&["doctor", "--json"]).await.json();
+    says(&answer, "akkd", CheckLevel::Fail, "akkd is not running");
+    says(&answer, "permissions", CheckLevel::Note, "akkd closes that");
+    let shown = akkd.ctl(&["doctor"]).await.stdout;
+    assert!(shown.contains("First, akkd: Start it with `akkctl daemon start`."), "{shown}");
 
     let mut bytes = std::fs::read(&database).unwrap();
     bytes[2 * 4096..12 * 4096].fill(0x5a);

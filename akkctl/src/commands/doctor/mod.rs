@@ -98,11 +98,19 @@ fn ask(checks: &mut Vec<Check>, context: &Context<'_>) -> std::result::Result<Do
     };
     asked().map_err(|e| {
         let nobody = Nobody(matches!(e, Error::NotRunning(_)));
-        let hint = match &e {
-            Error::NotRunning(_) => format!("{} This command starts nothing.", e.hint()),
-            _ => e.hint(),
-        };
-        checks.push(line("akkd", CheckLevel::Fail, e.to_string(), Some(hint)));
+        let paths = &context.surroundings.paths;
+        checks.push(match &e {
+            // Nothing waits for it: a newcomer has no problem.
+            Error::NotRunning(_) if !paths.database().exists() && !paths.lock().exists() => {
+                let found = "akkd was never started here: the first command that needs it starts it";
+                line("akkd", CheckLevel::Note, found.to_owned(), None)
+            }
+            Error::NotRunning(_) => {
+                let hint = format!("{} This command starts nothing.", e.hint());
+                line("akkd", CheckLevel::Fail, e.to_string(), Some(hint))
+            }
+            _ => line("akkd", CheckLevel::Fail, e.to_string(), Some(e.hint())),
+        });
         nobody
     })
 }
