@@ -1,14 +1,20 @@
 //! The command line. One definition feeds the parser, the help and the completions.
 
+mod agents;
+mod daemon;
 mod openclaw;
 mod sessions;
+mod values;
 
+use self::values::{message_type, one_of, policy, recovery, sink, status};
+pub(crate) use agents::{Callback, ReportServer};
+pub(crate) use daemon::{Daemon, Deliveries, DeliveryCommand};
+
+use akk_proto::TurnId;
 use akk_proto::conversation::{PermissionPolicy, RecoveryPolicy, Status};
 use akk_proto::delivery::SinkKind;
 use akk_proto::message::MessageType;
-use akk_proto::{ConversationId, Timestamp, TurnId};
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::path::PathBuf;
 
@@ -425,170 +431,6 @@ pub(crate) struct Import {
     /// The folder of its store [default: ~/.agent-knock-knock]
     #[arg(value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-}
-
-/// `deliveries`.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Deliveries {
-    /// What to do with one.
-    #[command(subcommand)]
-    pub(crate) command: Option<DeliveryCommand>,
-    /// Acknowledged ones too
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Only this conversation
-    #[arg(long, short, value_name = "ID", allow_hyphen_values = true)]
-    pub(crate) conversation: Option<String>,
-    /// Rows at most [default: 100]
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) limit: Option<u32>,
-}
-
-/// What to do with a delivery.
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeliveryCommand {
-    /// Try it again now
-    Retry {
-        /// The delivery, or the end of its id
-        #[arg(value_name = "ID")]
-        id: String,
-    },
-    /// Mark it as told
-    Ack {
-        /// The delivery, or the end of its id
-        #[arg(value_name = "ID")]
-        id: String,
-    },
-}
-
-/// What to do with akkd.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Daemon {
-    /// Start it; through the user service where one is installed
-    Start,
-    /// Stop it; running turns are left alone, and the next akkd goes on with them
-    Stop {
-        /// End running agents too
-        #[arg(long)]
-        agents: bool,
-    },
-    /// Show what it says of itself
-    Status,
-    /// Show who asked for which change, and what came of it
-    ///
-    /// Every call that was to change something, also those that were refused: when, on which way, by which process. Kept for 90 days, 100,000 calls at most.
-    Audit {
-        /// Only calls about this conversation; one that was deleted has to be named by its full id
-        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
-        conversation: Option<String>,
-        /// Only calls from this moment on, such as 2026-06-20T14:00:00Z
-        #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = moment)]
-        since: Option<Timestamp>,
-        /// Calls at most, the newest [default: 100]
-        #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-        limit: Option<u32>,
-    },
-    /// Make it a service of yours, started at login or when it is needed (systemd, launchd)
-    ///
-    /// The service gets PATH, proxies without passwords and CODEX_HOME of this shell; to change them, or after akkd has moved, install again. An akkd that runs already hands its work over; running turns go on.
-    Install,
-    /// Undo that; running turns are left alone
-    Uninstall,
-    /// Print the end of its log of today
-    Logs {
-        /// Go on with what is logged from now on
-        #[arg(long, short)]
-        follow: bool,
-        /// Lines at most
-        #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
-        lines: usize,
-    },
-}
-
-/// `callback`.
-#[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("report").required(false))]
-pub(crate) struct Callback {
-    /// The report as one JSON object, such as '{"type":"done","body":"…"}'; left out or `-`: read from standard input
-    #[arg(value_name = "JSON", group = "report")]
-    pub(crate) text: Option<String>,
-    /// The predecessor's name for it.
-    #[arg(long, value_name = "JSON", group = "report", hide = true, allow_hyphen_values = true)]
-    pub(crate) message: Option<String>,
-    /// Read the report from a file
-    #[arg(long, value_name = "FILE", group = "report", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
-    pub(crate) message_file: Option<PathBuf>,
-    /// The conversation [default: AKK_CONVERSATION]
-    #[arg(long, value_name = "ID")]
-    pub(crate) conversation: Option<ConversationId>,
-    /// The turn that this reports on [default: the open one]
-    #[arg(long, value_name = "TURN")]
-    pub(crate) turn: Option<TurnId>,
-    /// Read the ticket from a file [default: AKK_TICKET]
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
-    pub(crate) ticket_file: Option<PathBuf>,
-    /// The folder to leave the report in when nobody answers on the socket [default: AKK_DROP_DIR]
-    #[arg(long, value_name = "FOLDER", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
-    pub(crate) drop_dir: Option<PathBuf>,
-}
-
-/// `report-server`.
-#[derive(Debug, Args)]
-pub(crate) struct ReportServer {
-    /// The conversation
-    #[arg(long, value_name = "ID")]
-    pub(crate) conversation: ConversationId,
-    /// The callback socket
-    #[arg(long, value_name = "PATH", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
-    pub(crate) socket: PathBuf,
-    /// The file with the ticket
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true, value_hint = ValueHint::FilePath)]
-    pub(crate) ticket_file: PathBuf,
-    /// The folder to leave reports in when nobody answers on the socket
-    #[arg(long, value_name = "FOLDER", allow_hyphen_values = true, value_hint = ValueHint::DirPath)]
-    pub(crate) drop_dir: Option<PathBuf>,
-    /// The turn that reports belong to when the agent names none [default: the open one]
-    #[arg(long, value_name = "TURN")]
-    pub(crate) turn: Option<TurnId>,
-}
-
-fn moment(text: &str) -> Result<Timestamp, String> {
-    text.parse::<jiff::Timestamp>().map(Timestamp::from).map_err(|e| e.to_string())
-}
-
-fn policy() -> impl TypedValueParser<Value = PermissionPolicy> {
-    use PermissionPolicy::{All, Ask, Deny, Reads};
-    let policies = [Ask, Reads, All, Deny];
-    one_of(policies.map(PermissionPolicy::as_str), move |t| policies.into_iter().find(|p| p.as_str() == t))
-}
-
-fn recovery() -> impl TypedValueParser<Value = RecoveryPolicy> {
-    one_of(["auto", "explicit"], |t| match t {
-        "auto" => Some(RecoveryPolicy::Auto),
-        "explicit" => Some(RecoveryPolicy::Explicit),
-        _ => None,
-    })
-}
-
-fn sink() -> impl TypedValueParser<Value = SinkKind> {
-    one_of(SinkKind::ALL.map(SinkKind::as_str), SinkKind::named)
-}
-
-fn message_type() -> impl TypedValueParser<Value = MessageType> {
-    one_of(MessageType::ALL.into_iter().filter(|t| t.goes_to_agent()).map(MessageType::as_str), MessageType::parse)
-}
-
-fn status() -> impl TypedValueParser<Value = Status> {
-    one_of(Status::ALL.map(Status::as_str), Status::parse)
-}
-
-/// A parser that knows every value, so that help and completions do too.
-fn one_of<T: Clone + std::marker::Send + Sync + 'static>(
-    words: impl IntoIterator<Item = &'static str>,
-    parse: impl Fn(&str) -> Option<T> + Clone + std::marker::Send + Sync + 'static,
-) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(words).try_map(move |t| parse(&t).ok_or("not one of the possible values"))
 }
 
 #[cfg(test)]

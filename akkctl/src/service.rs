@@ -111,7 +111,7 @@ pub(crate) fn install(surroundings: &Surroundings) -> Result<Done> {
     Ok(Done { files, taken_over, notes })
 }
 
-/// Undoes [`install`]. Running turns are left alone, as by [`stop`].
+/// Undoes [`install`]. Running turns are left alone, as by [`stop()`].
 ///
 /// # Errors
 /// What the manager said; the files stay then.

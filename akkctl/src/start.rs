@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const START_PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at the socket of a starting akkd. Nothing announces on every platform that a socket listens.
 const LOOK: Duration = Duration::from_millis(3);
+/// How long a socket may refuse us: an akkd that starts listens on its socket a moment after it made it.
+const DEAF: Duration = Duration::from_millis(60);
 /// What is kept of the words of an akkd that did not start.
 const MAX_START_ERROR: u64 = 16 << 10;
 
@@ -59,9 +61,15 @@ pub(crate) fn connect_or_start(surroundings: &Surroundings) -> Result<Client> {
 pub(crate) fn reconnect(surroundings: &Surroundings, patience: Duration) -> Result<Client> {
     let socket = &surroundings.paths.control_socket;
     let begun = Instant::now();
+    let mut refused: Option<Instant> = None;
     loop {
         match Client::connect(socket) {
-            Err(Error::NotRunning(_)) if socket.exists() => return connect_or_start(surroundings),
+            Err(Error::NotRunning(_)) if socket.exists() => {
+                if refused.get_or_insert_with(Instant::now).elapsed() > DEAF {
+                    return connect_or_start(surroundings);
+                }
+                std::thread::sleep(LOOK);
+            }
             Err(Error::NotRunning(_)) if begun.elapsed() < patience => std::thread::sleep(LOOK),
             other => return other,
         }

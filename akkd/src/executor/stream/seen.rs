@@ -24,14 +24,14 @@ pub enum Source {
 pub enum Seen {
     /// Something for the history.
     Activity(Activity),
-    /// A piece of text; see [`StreamReader::final_text`].
+    /// A piece of text; see [`final_text`](super::StreamReader::final_text).
     Text,
     /// A piece of private thinking; counted, not kept.
     Thought,
     /// An answer to a request of ours.
     Response {
         /// Source `Agent`: the id that we gave, numbers as text. Source `Acpx`: the method that acpx had called, or
-        /// [`ACPX_RECORD`] for acpx' own error record, which ends its output. Source `CodexExec`:
+        /// [`ACPX_RECORD`](super::ACPX_RECORD) for acpx' own error record, which ends its output. Source `CodexExec`:
         /// [`CODEX_THREAD`](super::CODEX_THREAD) or [`CODEX_TURN`](super::CODEX_TURN).
         id: String,
         /// What it says. A result of more than 512 KiB is cut to `stopReason`, `sessionId` and `usage`.
@@ -44,7 +44,7 @@ pub enum Seen {
         /// The method.
         method: String,
         /// Its parameters; null when there are none. Of more than 512 KiB, only what an answer to
-        /// `session/request_permission` needs, with [`CUT`] in its tool call.
+        /// `session/request_permission` needs, with [`CUT`](super::CUT) in its tool call.
         params: Value,
     },
     /// The agent takes a request back. Only from source `Agent`.
