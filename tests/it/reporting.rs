@@ -177,6 +177,8 @@ async fn a_session_that_is_reached_again_is_offered_the_tools_of_its_new_process
     akkd.turn_over(&id).await;
     akkd.send(&id, "mcp report_done two").await;
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "two");
+    // The report is here before the agent has written down that it made it.
+    akkd.turn_over(&id).await;
     let pids: Vec<u32> = akkd.agent().all("mcp").iter().map(|l| l.pid).collect();
     assert!(pids.len() == 2 && pids[0] != pids[1], "{pids:?}");
 }
