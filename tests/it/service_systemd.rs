@@ -102,8 +102,13 @@ fn remove_group(group: &Path) {
 }
 
 fn systemctl(login: &Login, words: &[&str]) -> String {
-    let output =
-        Command::new("systemctl").arg("--user").args(words).env_clear().envs(login.environment()).output().unwrap();
+    let output = Command::new("timeout")
+        .args(["60", "systemctl", "--user"])
+        .args(words)
+        .env_clear()
+        .envs(login.environment())
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 

@@ -1,5 +1,6 @@
 /** Where akkd listens: found as akkctl finds it. */
 
+import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -10,24 +11,32 @@ const MAX_SOCKET_PATH = 103;
  * akkd's control socket: the plugin's configuration, else the environment, else the platform's directories.
  * @param {{socketPath?: string} | undefined} config the plugin's configuration
  * @param {NodeJS.ProcessEnv} [env]
- * @param {{home?: string, platform?: string, uid?: number, cwd?: string}} [machine] what else it follows from
+ * @param {{home?: string, platform?: string, uid?: number, runtime?: string}} [machine] what else it follows from
  * @returns {string} an absolute path
  */
 export function socketPath(config, env = process.env, machine = {}) {
   const { home = os.homedir(), platform = process.platform, uid = process.getuid?.() ?? 0 } = machine;
+  const { runtime = `/run/user/${uid}` } = machine;
   const configured = config?.socketPath?.trim();
   if (configured) return path.resolve(configured.replace(/^~(?=\/|$)/, home));
   if (env.AKK_SOCKET) return path.resolve(env.AKK_SOCKET);
-  return path.join(short(runDirectory(env, home, platform), uid), "akkd.sock");
+  return path.join(short(runDirectory(env, { home, platform, uid, runtime }), uid), "akkd.sock");
 }
 
-function runDirectory(env, home, platform) {
+function runDirectory(env, { home, platform, uid, runtime }) {
   if (env.AKK_HOME) return path.join(path.resolve(env.AKK_HOME), "run");
   // macOS has neither a directory for sockets nor one for state; relative values do not count (XDG).
   if (platform === "darwin") return path.join(home, "Library", "Application Support", "akk", "run");
   if (absolute(env.XDG_RUNTIME_DIR)) return path.join(env.XDG_RUNTIME_DIR, "akk");
+  // What systemd made for the user counts also where a gateway's environment does not name it, as with cron or su.
+  if (platform === "linux" && ownAlone(runtime, uid)) return path.join(runtime, "akk");
   const state = absolute(env.XDG_STATE_HOME) ? env.XDG_STATE_HOME : path.join(home, ".local", "state");
   return path.join(state, "akk", "run");
+}
+
+function ownAlone(folder, uid) {
+  const stat = fs.lstatSync(folder, { throwIfNoEntry: false });
+  return stat !== undefined && stat.isDirectory() && stat.uid === uid && (stat.mode & 0o077) === 0;
 }
 
 function absolute(value) {

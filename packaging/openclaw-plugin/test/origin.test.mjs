@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -58,7 +58,7 @@ test("a_process_keeps_its_name_when_the_plugin_is_evaluated_anew", async () => {
 });
 
 test("the_socket_is_where_akkctl_looks_for_it", () => {
-  const linux = { home: "/home/u", platform: "linux", uid: 1000 };
+  const linux = { home: "/home/u", platform: "linux", uid: 1000, runtime: "/nowhere" };
   const mac = { home: "/Users/u", platform: "darwin", uid: 501 };
   assert.equal(socketPath({ socketPath: "~/s.sock" }, { AKK_SOCKET: "/x" }, linux), "/home/u/s.sock");
   assert.equal(socketPath({}, { AKK_SOCKET: "/x/a.sock", AKK_HOME: "/h" }, linux), "/x/a.sock");
@@ -67,6 +67,13 @@ test("the_socket_is_where_akkctl_looks_for_it", () => {
   assert.equal(socketPath(undefined, { XDG_STATE_HOME: "/st" }, linux), "/st/akk/run/akkd.sock");
   assert.equal(socketPath(undefined, { XDG_STATE_HOME: "relative" }, linux), "/home/u/.local/state/akk/run/akkd.sock");
   assert.equal(socketPath(undefined, {}, mac), "/Users/u/Library/Application Support/akk/run/akkd.sock");
+  // The folder that systemd made, where no variable names it: if it is the user's own and nobody else's.
+  const runtime = mkdtempSync(path.join(os.tmpdir(), "akk-runtime-"));
+  const without = () => socketPath(undefined, {}, { ...linux, uid: process.getuid(), runtime });
+  assert.equal(without(), path.join(runtime, "akk", "akkd.sock"));
+  chmodSync(runtime, 0o750);
+  assert.equal(without(), "/home/u/.local/state/akk/run/akkd.sock");
+  rmSync(runtime, { recursive: true });
   // As akkctl says it for this home.
   assert.equal(socketPath(undefined, { AKK_HOME: `/tmp/${"x".repeat(100)}` }, { ...linux, uid: 0 }), "/tmp/akk-0-8f49f6bb22cafa96/akkd.sock");
 });
