@@ -45,7 +45,8 @@ bash needs its package bash-completion. zsh: fpath=(~/.zfunc $fpath) before comp
 /// Hand tasks to coding agents, follow them, answer them.
 ///
 /// akkctl talks to akkd and starts it when none runs. A conversation ID may be shortened to a unique prefix or suffix
-/// (the eight digits at its end usually do), may be `@last`, and may be left out where exactly one conversation is open.
+/// (the eight digits at its end usually do), may be `@last` (the one that was delegated, taken over or written to last),
+/// and may be left out where exactly one conversation is open.
 ///
 /// Exit codes: 0 ok, 1 failed, 2 usage, 3 needs someone (wait, takeover), 4 not found, 5 refused by a rule, 6 akkd not reachable, 7 timed out.
 #[derive(Debug, Parser)]
@@ -270,7 +271,7 @@ pub(crate) struct Send {
     /// A new hard limit
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) hard_limit: Option<u32>,
-    /// Cancel the open turn of a stalled conversation first
+    /// Cancel the open turn first; what waits behind it is dropped
     #[arg(long)]
     pub(crate) cancel_first: bool,
 }
@@ -360,9 +361,12 @@ pub(crate) struct Wait {
     /// Which one.
     #[command(flatten)]
     pub(crate) which: Which,
-    /// Whichever needs someone first, from now on
+    /// Whichever is the next to need someone, from now on; see `akkctl list` for who does already
     #[arg(long, conflicts_with_all = ["id", "conversation"])]
     pub(crate) any: bool,
+    /// With --any: from this cursor on, which `--json` tells with each answer, so that a loop misses nothing
+    #[arg(long, value_name = "CURSOR", requires = "any")]
+    pub(crate) since: Option<u64>,
     /// Seconds after which to give up with exit code 7 [default: never]
     #[arg(long, short, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,

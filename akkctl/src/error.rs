@@ -269,7 +269,9 @@ impl Error {
                 running turns go on."
                     .to_owned()
             }
-            Self::WaitTimedOut(_) => "The work goes on; wait again, or look with `akkctl status`.".to_owned(),
+            Self::WaitTimedOut(_) => {
+                "The work goes on; wait again, or see with `akkctl list` who needs you already.".to_owned()
+            }
             Self::File { .. } => "Check the path and its permissions.".to_owned(),
             Self::ReaderLeft => String::new(),
             Self::Output(_) => "Check where the output goes.".to_owned(),

@@ -8,7 +8,7 @@
 pub const PROTOCOL: u32 = 1;
 
 /// Raised with everything that is added to this version of the protocol; begins anew with each.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// The oldest protocol whose clients this akkd still answers as they expect.
 pub const OLDEST_CLIENT: u32 = 1;

@@ -1,7 +1,7 @@
 //! Stopping a turn, and ending a conversation.
 
 use akk_proto::ConversationId;
-use akk_proto::api::{CloseParams, ControlClient as _};
+use akk_proto::api::{CloseParams, ControlClient as _, SendAnswer, SendState};
 use akk_proto::conversation::{Need, Status};
 use akk_proto::error::ErrorKind;
 use akk_proto::event::{CancelStep, EventBody, TurnOutcome};
@@ -72,6 +72,20 @@ async fn while_a_turn_is_being_stopped_nothing_can_be_sent_and_what_waited_is_dr
     let refused = akkd.try_send(&id, "say too soon").await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::WrongStatus);
     assert!(!refused.hint.is_empty());
+    akkd.until(&id, Status::Idle).await;
+    assert!(akkd.agent().prompts("say never").is_empty());
+}
+
+#[tokio::test]
+async fn a_send_that_cancels_first_says_what_it_dropped() {
+    let akkd = Plan::default().cancel_grace(2).start().await;
+    let id = akkd.delegate("hang").await.conversation.conversation_id;
+    akkd.prompted("hang").await;
+    let waiting = akkd.send(&id, "say never").await;
+    let words = ["--json", "send", id.as_str(), "--cancel-first", "say instead"];
+    let answer: SendAnswer = akkd.ctl(&words).await.ok().json();
+    assert_eq!((answer.state, answer.dropped), (SendState::Queued, vec![waiting.message_id]));
+    akkd.prompted("say instead").await;
     akkd.until(&id, Status::Idle).await;
     assert!(akkd.agent().prompts("say never").is_empty());
 }

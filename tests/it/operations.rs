@@ -187,6 +187,33 @@ async fn transcript_and_events_go_on_live_by_command_line() {
 }
 
 #[tokio::test]
+async fn a_loop_of_wait_any_misses_nothing_between_its_calls() {
+    let akkd = Daemon::start().await;
+    let any = |since| WaitParams { any: true, since, timeout_ms: Some(0), ..WaitParams::default() };
+    let mut cursor = akkd.rpc().wait(any(None)).await.unwrap().cursor;
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        expected.push(akkd.done("say news").await.0);
+    }
+    for id in expected {
+        let shell = cursor.unwrap().to_string();
+        let told = akkd.ctl(&["--json", "wait", "--any", "--since", &shell, "--timeout", "0"]).await;
+        let answer = akkd.rpc().wait(any(cursor)).await.unwrap();
+        assert_eq!(answer.conversation.unwrap().conversation_id, id);
+        assert_eq!(told.json::<WaitAnswer>().cursor, answer.cursor);
+        cursor = answer.cursor;
+    }
+    let answer = akkd.rpc().wait(any(cursor)).await.unwrap();
+    assert!(answer.timed_out && answer.cursor >= cursor);
+    let refusal = Refusal::of(akkd.rpc().wait(any(Some(u64::MAX >> 1))).await.unwrap_err());
+    assert_eq!(refusal.kind, ErrorKind::InvalidParams);
+    let unknown = SubscribeParams { kinds: vec!["turn_endde".into()], ..SubscribeParams::default() };
+    let refusal = Refusal::of(akkd.rpc().events(unknown).await.map(drop).unwrap_err());
+    assert_eq!(refusal.kind, ErrorKind::InvalidParams);
+    assert!(refusal.hint.contains("turn_ended"), "{}", refusal.hint);
+}
+
+#[tokio::test]
 async fn wait_any_tells_what_changes_after_the_call() {
     let akkd = Daemon::start().await;
     akkd.done("say old news").await;

@@ -146,7 +146,7 @@ impl Login {
     pub(crate) async fn result(&self, task: &DelegateAnswer) -> String {
         let client = akk_proto::client::connect(&self.socket()).await.unwrap();
         let conversation_id = Some(task.conversation.conversation_id.to_string());
-        let params = WaitParams { conversation_id, any: false, timeout_ms: Some(60_000) };
+        let params = WaitParams { conversation_id, timeout_ms: Some(60_000), ..WaitParams::default() };
         client.wait(params).await.unwrap().message.unwrap().body
     }
 

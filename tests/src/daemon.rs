@@ -344,7 +344,7 @@ impl Daemon {
     /// When that takes too long.
     pub async fn wait(&self, id: &ConversationId) -> WaitAnswer {
         let timeout_ms = Some(PATIENCE.as_millis() as u64);
-        let params = WaitParams { conversation_id: Some(id.to_string()), any: false, timeout_ms };
+        let params = WaitParams { conversation_id: Some(id.to_string()), timeout_ms, ..WaitParams::default() };
         let answer = self.rpc().wait(params).await.unwrap_or_else(|e| panic!("wait: {e}"));
         assert!(!answer.timed_out, "{id} needed nobody: {:#?}", answer.conversation);
         answer

@@ -4,6 +4,7 @@ use super::Context;
 use super::input::Source;
 use crate::akkd::new_request_id;
 use crate::cli::{Close, Delete, List, OneConversation, PermitArgs, ResultOf, Search, Send, StatusOf};
+use crate::client::Answer;
 use crate::error::{Error, Result, exit};
 use crate::output;
 use akk_proto::api::{
@@ -39,9 +40,13 @@ pub(super) fn send(args: Send, context: &Context<'_>) -> Result<u8> {
         hard_limit: args.hard_limit,
         cancel_first: args.cancel_first,
     };
-    let answer = context.akkd().call("conversation.send", &params)?;
-    context.show::<SendAnswer>(&answer, output::sent)?;
-    Ok(exit::OK)
+    show_sent(&context.akkd().call("conversation.send", &params)?, context)
+}
+
+/// As for `delegate`: a script must not take a message that reached nobody for one that is worked on.
+fn show_sent(answer: &Answer, context: &Context<'_>) -> Result<u8> {
+    context.show::<SendAnswer>(answer, output::sent)?;
+    Ok(if output::not_delivered(&answer.read::<SendAnswer>()?) { exit::FAILED } else { exit::OK })
 }
 
 pub(super) fn permit(args: &PermitArgs, context: &Context<'_>) -> Result<u8> {
@@ -74,9 +79,7 @@ fn answer_to_permission(args: &PermitArgs) -> Result<PermitParams> {
 }
 
 pub(super) fn recover(args: &OneConversation, context: &Context<'_>) -> Result<u8> {
-    let answer = context.akkd().call("conversation.recover", &changing(args.which.wanted()))?;
-    context.show::<SendAnswer>(&answer, output::sent)?;
-    Ok(exit::OK)
+    show_sent(&context.akkd().call("conversation.recover", &changing(args.which.wanted()))?, context)
 }
 
 pub(super) fn cancel(args: &OneConversation, context: &Context<'_>) -> Result<u8> {

@@ -60,7 +60,7 @@ pub(super) fn run(args: Delegate, context: &Context<'_>) -> Result<u8> {
     let timeout = args.timeout.map(Duration::from_secs);
     if context.json {
         show_raw(&answer)?;
-        return wait::until_needed(Some(delegated.conversation.conversation_id.as_str()), timeout, context);
+        return wait::until_needed(wait::Which::One(delegated.conversation.conversation_id.as_str()), timeout, context);
     }
     watch(&delegated.conversation, timeout, context)
 }
@@ -123,7 +123,7 @@ impl<'a> Watch<'a> {
                 StreamItem::Gap { .. } => true,
             };
             if may_be_over {
-                let params = wait::params(Some(self.id.as_str()), Duration::ZERO);
+                let params = wait::params(wait::Which::One(self.id.as_str()), Duration::ZERO);
                 let answer = self.akkd.call("conversation.wait", &params)?;
                 if let Some(need) = answer.read::<WaitAnswer>()?.need {
                     return Ok((answer, need));

@@ -17,17 +17,34 @@ const WORTH_ANOTHER_TRY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &Wait, context: &Context<'_>) -> Result<u8> {
     let wanted = args.which.wanted();
-    let which = (!args.any).then_some(wanted.as_str());
+    let which = if args.any { Which::Any { since: args.since } } else { Which::One(&wanted) };
     until_needed(which, args.timeout.map(Duration::from_secs), context)
+}
+
+/// For whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// This conversation.
+    One(&'a str),
+    /// Whoever is next, after this cursor or from now on.
+    Any {
+        /// Known since the first answer.
+        since: Option<u64>,
+    },
 }
 
 /// Waits for this conversation, or for any, and shows what it needs. Goes on across restarts of akkd.
 ///
 /// # Errors
 /// [`Error::WaitTimedOut`], or what a call comes to.
-pub(super) fn until_needed(which: Option<&str>, timeout: Option<Duration>, context: &Context<'_>) -> Result<u8> {
+pub(super) fn until_needed(mut which: Which<'_>, timeout: Option<Duration>, context: &Context<'_>) -> Result<u8> {
     let begun = Instant::now();
     let mut akkd = context.akkd();
+    if matches!(which, Which::Any { since: None }) {
+        // What happens while akkd is replaced belongs to "from now on" too.
+        let now: WaitAnswer = akkd.call_once("conversation.wait", &params(which, Duration::ZERO), GRACE)?.read()?;
+        which = Which::Any { since: now.cursor };
+    }
     loop {
         let left = timeout.map_or(LONGEST_CALL, |t| t.saturating_sub(begun.elapsed()).min(LONGEST_CALL));
         let called = Instant::now();
@@ -48,6 +65,9 @@ pub(super) fn until_needed(which: Option<&str>, timeout: Option<Duration>, conte
             context.show(&answer, output::waited)?;
             return Ok(need.exit_code());
         }
+        if let (Which::Any { since }, Some(cursor)) = (&mut which, waited.cursor) {
+            *since = Some(cursor);
+        }
         if let Some(timeout) = timeout.filter(|t| begun.elapsed() >= *t || left.is_zero()) {
             if context.json {
                 show_raw(&answer)?;
@@ -58,10 +78,10 @@ pub(super) fn until_needed(which: Option<&str>, timeout: Option<Duration>, conte
 }
 
 /// The parameters of one call.
-pub(super) fn params(which: Option<&str>, timeout: Duration) -> WaitParams {
-    WaitParams {
-        conversation_id: which.map(str::to_owned),
-        any: which.is_none(),
-        timeout_ms: u64::try_from(timeout.as_millis()).ok(),
+pub(super) fn params(which: Which<'_>, timeout: Duration) -> WaitParams {
+    let timeout_ms = u64::try_from(timeout.as_millis()).ok();
+    match which {
+        Which::One(id) => WaitParams { conversation_id: Some(id.to_owned()), timeout_ms, ..WaitParams::default() },
+        Which::Any { since } => WaitParams { any: true, since, timeout_ms, ..WaitParams::default() },
     }
 }

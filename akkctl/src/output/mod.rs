@@ -33,7 +33,9 @@ pub(crate) use history::{event_line, progress_line, trace};
 pub(crate) use import::{ImportOutcome, ImportReport, ImportedItem, imported};
 pub(crate) use list::list;
 pub(crate) use log::log_line;
-pub(crate) use report::{cancelled, delegated, deleted, error, left, permitted, reported, result, sent, waited};
+pub(crate) use report::{
+    cancelled, delegated, deleted, error, left, not_delivered, permitted, reported, result, sent, waited,
+};
 pub(crate) use search::search;
 pub(crate) use session_watch::session_item;
 pub(crate) use sessions::{active_sessions, capabilities, sessions};

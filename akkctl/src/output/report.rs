@@ -6,6 +6,7 @@ use super::text::{counted, indented, one_line, short};
 use super::when::span;
 use super::{View, words};
 use crate::error::Error;
+use akk_proto::MessageId;
 use akk_proto::api::{
     CancelAnswer, DelegateAnswer, DeleteAnswer, PermitAnswer, ReportAnswer, ResultAnswer, SendAnswer, SendState,
     WaitAnswer,
@@ -43,15 +44,15 @@ pub(crate) fn sent(answer: &SendAnswer, view: &View) -> String {
     let id = short(&c.conversation_id);
     let mut out = match (answer.state, &answer.turn_id) {
         (SendState::Queued, _) => {
-            format!(
-                "Queued for {id}: it is sent when the open turn ends ({} in all)\n",
-                counted(c.queued.len() as u64, "message")
-            )
+            let when = if c.status == Status::Cancelling { "has stopped" } else { "ends" };
+            let waiting = counted(c.queued.len() as u64, "message");
+            format!("Queued for {id}: it is sent when the open turn {when} ({waiting} in all)\n")
         }
-        (SendState::Sent, Some(turn)) if not_delivered(c) => format!("{turn} of {id} was not delivered\n"),
+        (SendState::Sent, Some(turn)) if not_delivered(answer) => format!("{turn} of {id} was not delivered\n"),
         (SendState::Sent, Some(turn)) => format!("Sent to {id} as {turn}; {} works\n", one_line(&c.agent)),
         (SendState::Sent, None) => format!("Sent to {id}\n"),
     };
+    out.push_str(&dropped(&answer.dropped, view));
     if answer.auto_recovered {
         let told = "The agent session was gone: a new one got a replay of akkd's history, not a native resume.\n";
         out.push_str(&view.paint(WARN, told));
@@ -71,9 +72,11 @@ pub(crate) fn sent(answer: &SendAnswer, view: &View) -> String {
     out
 }
 
-/// Whether its last turn has ended already, without that the agent had its prompt.
-fn not_delivered(c: &ConversationView) -> bool {
-    c.turn.as_ref().is_some_and(|t| t.outcome == Some(TurnOutcome::NotDelivered))
+/// Whether the turn that carries it has ended already, without that the agent had its prompt.
+pub(crate) fn not_delivered(answer: &SendAnswer) -> bool {
+    let carries = |id| answer.turn_id.as_ref() == Some(id);
+    let turn = answer.conversation.turn.as_ref().filter(|t| answer.state == SendState::Sent && carries(&t.turn_id));
+    turn.is_some_and(|t| t.outcome == Some(TurnOutcome::NotDelivered))
 }
 
 /// `akkctl cancel` and `akkctl close`.
@@ -90,11 +93,16 @@ pub(crate) fn cancelled(answer: &CancelAnswer, closing: bool, view: &View) -> St
         (_, false) if answer.nothing_to_cancel => format!("{id}: no turn is open, nothing to cancel\n"),
         (status, _) => format!("{id} is {}\n", words::status(status)),
     };
-    if !answer.dropped.is_empty() {
-        let told = format!("{} dropped\n", counted(answer.dropped.len() as u64, "queued message"));
-        out.push_str(&view.paint(WARN, &told));
-    }
+    out.push_str(&dropped(&answer.dropped, view));
     out
+}
+
+/// What a cancel dropped; nothing where it dropped nothing.
+fn dropped(messages: &[MessageId], view: &View) -> String {
+    if messages.is_empty() {
+        return String::new();
+    }
+    view.paint(WARN, &format!("{} dropped\n", counted(messages.len() as u64, "queued message")))
 }
 
 /// `akkctl permit`.

@@ -25,6 +25,7 @@ fn a_message_is_sent_or_queued_and_the_budget_is_said() {
         state: SendState::Sent,
         budget_level: BudgetLevel::Normal,
         auto_recovered: false,
+        dropped: Vec::new(),
         repeated: false,
     };
     let mut text = sent(&answer, &samples::view());
@@ -36,6 +37,10 @@ fn a_message_is_sent_or_queued_and_the_budget_is_said() {
     answer.turn_id = None;
     answer.conversation.queued = vec![samples::message_id(1)];
     answer.budget_level = BudgetLevel::SoftStop;
+    text.push_str(&sent(&answer, &samples::view()));
+    answer.budget_level = BudgetLevel::Normal;
+    answer.conversation.status = Status::Cancelling;
+    answer.dropped = vec![samples::message_id(2)];
     text.push_str(&sent(&answer, &samples::view()));
     insta::assert_snapshot!(text);
 }
@@ -71,6 +76,7 @@ fn a_wait_shows_the_report_and_the_way_on() {
         timed_out: false,
         conversation: Some(c),
         message: Some(samples::question()),
+        cursor: None,
     };
     insta::assert_snapshot!(waited(&answer, &samples::view()));
 }
@@ -84,6 +90,7 @@ fn a_permission_that_is_asked_for_is_shown_whole_with_the_commands_that_answer_i
         timed_out: false,
         conversation: Some(c.clone()),
         message: Some(samples::question()),
+        cursor: None,
     };
     let mut text = waited(&answer, &view);
     c.permission_requests.truncate(1);
@@ -112,8 +119,10 @@ fn what_was_not_delivered_is_not_said_to_be_worked_on() {
         state: SendState::Sent,
         budget_level: BudgetLevel::Normal,
         auto_recovered: false,
+        dropped: Vec::new(),
         repeated: false,
     };
+    assert!(not_delivered(&answer));
     insta::assert_snapshot!(sent(&answer, &samples::view()), @r"
     turn-2 of 0a1b2c3d was not delivered
       a turn of the user runs in this session: send again when it has ended
@@ -128,7 +137,8 @@ fn a_wait_says_why_nothing_was_done() {
     cancelled.status = Status::Idle;
     cancelled.turn.as_mut().unwrap().outcome = Some(TurnOutcome::Cancelled);
     let of = |need, c: ConversationView| {
-        let answer = WaitAnswer { need: Some(need), timed_out: false, conversation: Some(c), message: None };
+        let answer =
+            WaitAnswer { need: Some(need), timed_out: false, conversation: Some(c), message: None, cursor: None };
         let text = waited(&answer, &view);
         text.split("\n\n").next().unwrap().to_owned() + "\n"
     };

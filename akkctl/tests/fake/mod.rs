@@ -29,11 +29,19 @@ pub struct Fake {
     thread: JoinHandle<()>,
 }
 
+/// A listener that is there at once: between `bind` and `listen` a socket refuses, as a dead one does.
+fn listen(socket: &Path) -> UnixListener {
+    let early = socket.with_extension("new");
+    let listener = UnixListener::bind(&early).unwrap();
+    std::fs::rename(early, socket).unwrap();
+    listener
+}
+
 impl Fake {
     /// Plays one part for each connection, in order; each part has one play for each request.
     pub fn play(socket: &Path, parts: Vec<Vec<Play>>) -> Self {
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
-        let listener = UnixListener::bind(socket).unwrap();
+        let listener = listen(socket);
         let (tell, seen) = channel();
         let path = socket.to_owned();
         let thread = std::thread::spawn(move || {
@@ -50,7 +58,7 @@ impl Fake {
     /// As [`Self::play`], with connections that live beside each other.
     pub fn play_at_once(socket: &Path, parts: Vec<Vec<Play>>) -> Self {
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
-        let listener = UnixListener::bind(socket).unwrap();
+        let listener = listen(socket);
         let (tell, seen) = channel();
         let thread = std::thread::spawn(move || {
             std::thread::scope(|s| {
@@ -67,7 +75,7 @@ impl Fake {
     /// Answers `daemon.info` and lists nothing, until `daemon.stop`.
     pub fn serve_until_stopped(socket: &Path, info: &Value) {
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
-        let listener = UnixListener::bind(socket).unwrap();
+        let listener = listen(socket);
         loop {
             let (stream, _) = listener.accept().unwrap();
             let (socket, info) = (socket.to_owned(), info.clone());

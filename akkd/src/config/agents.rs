@@ -275,10 +275,16 @@ fn no_clash(
                 .map(|(span, _)| span.clone())
                 .unwrap_or_default();
             let message = format!("both `{other}` and `{}` answer to `{alias}`", spec.kind);
-            let hint = format!(
-                "Choose another name, or set the `aliases` of `{}` to those that you want; to change `{}` itself write [agents.{}].",
-                spec.kind, spec.kind, spec.kind
-            );
+            let is_written =
+                written.iter().any(|(span, kind)| *kind == spec.kind && text(span).contains(alias.as_str()));
+            let hint = if is_written && other != alias {
+                format!("Choose another alias, or take it from `{other}`: [agents.{other}] with other `aliases`.")
+            } else {
+                format!(
+                    "Choose another name, or set the `aliases` of `{}` to those that you want; to change `{}` itself write [agents.{}].",
+                    spec.kind, spec.kind, spec.kind
+                )
+            };
             return Err(source.wrong(place, message, hint));
         }
     }

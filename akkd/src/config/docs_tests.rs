@@ -133,3 +133,14 @@ fn whatever_toml_a_document_shows_is_a_configuration() {
     }
     assert!(seen > 10, "{seen}");
 }
+
+#[test]
+fn the_reference_names_every_variable_that_agents_get() {
+    let text = read("docs/configuration.md");
+    let families = ["codex", "claude", "gemini", "cursor"];
+    for name in environment::FOR_ALL.iter().chain(families.iter().flat_map(|f| environment::for_family(f))) {
+        // The small letters are named with the large ones.
+        let written = text.contains(&format!("`{name}`")) || name.ends_with("_proxy");
+        assert!(written, "{name}");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What every agent gets from akkd's environment: who and where the user is, how text looks, how the network is
 /// reached, where common tools keep their things. Names, or prefixes ending in `*`.
-const FOR_ALL: [&str; 40] = [
+pub(super) const FOR_ALL: [&str; 40] = [
     "HOME",
     "USER",
     "LOGNAME",
@@ -50,7 +50,7 @@ const FOR_ALL: [&str; 40] = [
 ];
 
 /// What an agent of one family gets besides: its own directories, keys and addresses.
-fn for_family(family: &str) -> &'static [&'static str] {
+pub(super) fn for_family(family: &str) -> &'static [&'static str] {
     match family {
         "codex" => &["CODEX_HOME", "CODEX_API_KEY", "CODEX_PATH", "OPENAI_*", "AZURE_OPENAI_*"],
         "claude" => &["CLAUDE_CONFIG_DIR", "CLAUDE_CODE_*", "ANTHROPIC_*", "AWS_REGION", "AWS_PROFILE"],

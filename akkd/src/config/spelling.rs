@@ -36,6 +36,18 @@ pub fn explain(message: &str) -> (String, String) {
     };
     // The names of our types say nothing to who wrote the input.
     let expected = if expected.starts_with("struct ") { "an object with named members" } else { expected };
+    let expected = match expected {
+        "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "a sequence" => "a list, such as `[\"one\", \"two\"]`",
+        other => other,
+    };
+    // What the grammar wants next is no name that could be meant.
+    if expected.starts_with('`') && !expected.contains(char::is_alphanumeric) {
+        return (message.to_owned(), "See whether a bracket or a quotation mark is missing.".to_owned());
+    }
+    if expected.starts_with("a list") {
+        return (format!("{what}, expected a list"), format!("Give {expected}."));
+    }
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let written = what.split('`').nth(1);
     match (written, known.is_empty()) {
@@ -70,8 +82,14 @@ mod tests {
         assert_eq!(what, "unknown field `wrkspace`");
         assert_eq!(hint, "Did you mean `workspace`? Known are: request, workspace.");
         let (what, hint) = explain("invalid type: string \"x\", expected u32");
-        assert_eq!(what, "invalid type: string \"x\", expected u32");
-        assert_eq!(hint, "Give u32 here.");
+        assert_eq!(what, "invalid type: string \"x\", expected a whole number, 0 or more");
+        assert_eq!(hint, "Give a whole number, 0 or more here.");
+        let (what, hint) = explain("invalid type: string \"x\", expected a sequence");
+        assert_eq!(what, "invalid type: string \"x\", expected a list");
+        assert_eq!(hint, "Give a list, such as `[\"one\", \"two\"]`.");
+        let (what, hint) = explain("unclosed table, expected `]`");
+        assert_eq!(what, "unclosed table, expected `]`");
+        assert_eq!(hint, "See whether a bracket or a quotation mark is missing.");
         let (what, hint) = explain("missing field `path` at line 1 column 2");
         assert_eq!((what.as_str(), hint.as_str()), ("`path` is missing", "Give `path`."));
         let (what, _) = explain("invalid type: integer `5`, expected struct SendParams");

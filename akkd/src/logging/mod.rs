@@ -69,8 +69,11 @@ impl Settings {
         let mut filter = level.unwrap_or("info").to_owned();
         if let Some(wanted) = env("AKK_LOG_LEVEL").filter(|w| !w.trim().is_empty()) {
             match EnvFilter::try_new(wanted.trim()) {
-                Ok(_) => wanted.trim().clone_into(&mut filter),
-                Err(_) => warnings.push(format!("AKK_LOG_LEVEL is `{wanted}`, which is no level; {filter} is used")),
+                // A single word is a level; what is none would be the name of a module, and the log be empty.
+                Ok(_) if wanted.contains(['=', ',', '[']) || wanted.trim().parse::<LevelFilter>().is_ok() => {
+                    wanted.trim().clone_into(&mut filter);
+                }
+                _ => warnings.push(format!("AKK_LOG_LEVEL is `{wanted}`, which is no level; {filter} is used")),
             }
         }
         let mut retention_days = days.unwrap_or(RETENTION_DAYS);
@@ -137,6 +140,11 @@ mod tests {
         assert_eq!((s.filter.as_str(), s.retention_days), ("debug", 7));
         let (s, warnings) = resolve(&[("AKK_LOG_LEVEL", "a=b=c"), ("AKK_LOG_RETENTION_DAYS", "-1")], None);
         assert_eq!((s.filter.as_str(), s.retention_days, warnings.len()), ("info", 3, 2));
+        for (wanted, taken) in [("loud", false), (" WARN ", true), ("akkd=trace", true), ("info,akkd=debug", true)] {
+            let (s, warnings) = resolve(&[("AKK_LOG_LEVEL", wanted)], None);
+            assert_eq!(s.filter == wanted.trim(), taken, "{wanted}");
+            assert_eq!(warnings.is_empty(), taken, "{wanted}");
+        }
     }
 
     #[test]

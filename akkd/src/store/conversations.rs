@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// The conversation that `text` means: a full id, a unique beginning of one (with or without `task-`) or end, or
-    /// `@last`, the one with the newest activity.
+    /// `@last`, the one that the orchestrator's side began or wrote to last, whatever happened in others since.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], or [`StoreError::Ambiguous`] with up to five candidates.
@@ -381,12 +381,26 @@ fn summary(row: &Row<'_>) -> Result<ConversationSummary, String> {
     })
 }
 
+/// The newest conversation, or the one with the newest message from the orchestrator's side, whichever came later. What
+/// agents do counts for nothing, nor do deliveries: who types `@last` means what was typed before.
+const LAST: &str = "
+SELECT id FROM (
+    SELECT c.id AS id, e.cursor AS at
+    FROM (SELECT id FROM conversations ORDER BY created_at DESC, id DESC LIMIT 1) c
+    LEFT JOIN events e ON e.conversation = c.id AND e.seq = 1
+    UNION ALL
+    SELECT * FROM (
+        SELECT e.conversation, e.cursor FROM messages m JOIN events e ON e.cursor = m.cursor
+        WHERE iif(json_valid(e.body), e.body ->> '$.message.from' = 'openclaw', 0)
+        ORDER BY m.cursor DESC LIMIT 1
+    )
+) ORDER BY at DESC LIMIT 1";
+
 fn resolve(conn: &Connection, text: &str) -> Result<ConversationId, StoreError> {
     let what = format!("conversation {:?}", text.chars().take(80).collect::<String>());
     let many = limit_of(CANDIDATES + 1);
     if text == "@last" {
-        let sql = "SELECT id FROM conversations ORDER BY updated_at DESC, id DESC LIMIT 1";
-        return the_one(text, "conversation yet".to_owned(), ids(conn, sql, [])?);
+        return the_one(text, "conversation yet".to_owned(), ids(conn, LAST, [])?);
     }
     if ConversationId::parse(text).is_ok() {
         return the_one(text, what, ids(conn, "SELECT id FROM conversations WHERE id = ?1", [text.to_owned().into()])?);

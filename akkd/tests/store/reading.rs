@@ -161,6 +161,22 @@ async fn an_id_may_be_shortened_from_both_ends() {
 }
 
 #[tokio::test]
+async fn the_last_one_is_the_one_that_was_begun_or_written_to_last() {
+    let home = Home::new();
+    let mut first = Story::begin_with(&home.store, created(1, "r"), "r", at(1)).await;
+    let mut second = Story::begin_with(&home.store, created(2, "r"), "r", at(2)).await;
+    let last = async || home.store.resolve("@last").await.unwrap();
+    assert_eq!(last().await, task(2));
+    first.report(MessageType::Done, "what agents say moves nothing").await;
+    assert_eq!(last().await, task(2));
+    let said = first.message("openclaw", MessageType::Task, "go on");
+    first.commit(first.change(vec![first.told(at(3), said, Origin::Sent)])).await.unwrap();
+    assert_eq!(last().await, task(1));
+    second.close().await;
+    assert_eq!(last().await, task(1), "nor what happens in others");
+}
+
+#[tokio::test]
 async fn an_ambiguous_id_names_five_and_says_that_there_are_more() {
     let home = Home::new();
     assert!(matches!(home.store.resolve("@last").await, Err(StoreError::NotFound { .. })));

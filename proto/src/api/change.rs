@@ -85,7 +85,7 @@ pub struct SendParams {
     pub soft_limit: Option<u32>,
     /// A new hard limit.
     pub hard_limit: Option<u32>,
-    /// Cancel the open turn of a stalled conversation first.
+    /// Cancel the open turn first, as `conversation.cancel` does: what waits behind it is dropped.
     pub cancel_first: bool,
 }
 
@@ -118,6 +118,9 @@ pub struct SendAnswer {
     /// Whether the agent session was gone and akkd replayed its history into a fresh one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub auto_recovered: bool,
+    /// With `cancel_first`: messages that waited and were dropped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<MessageId>,
     /// Whether this answers a repeated call.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,

@@ -126,8 +126,11 @@ pub struct SearchAnswer {
 pub struct WaitParams {
     /// An id, a unique prefix or suffix of one, or `@last`; left out with `any`.
     pub conversation_id: Option<String>,
-    /// Any conversation, for what changes after the call.
+    /// Any conversation, for what changes after the call, or after `since`.
     pub any: bool,
+    /// With `any`: the `cursor` of the answer before, so that a loop misses nothing that happens between its calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
     /// Milliseconds, 0 to 3,600,000; 60,000 by default. At its end the answer says `timed_out`.
     pub timeout_ms: Option<u64>,
 }
@@ -146,6 +149,9 @@ pub struct WaitAnswer {
     /// The agent's latest report, whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
+    /// With `any`: how far the events were looked at, for `since` of the next call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
 }
 
 /// Parameters of `conversation.result`.

@@ -251,49 +251,61 @@ pub enum EventBody {
     },
 }
 
-impl EventBody {
-    /// Its wire name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::ConversationCreated(_) => "conversation_created",
-            Self::Message(_) => "message",
-            Self::MessageSent { .. } => "message_sent",
-            Self::MessagesDropped { .. } => "messages_dropped",
-            Self::TurnStarted(_) => "turn_started",
-            Self::ExecutorSessionEnsure(_) => "executor_session_ensure",
-            Self::ExecutorLaunch { .. } => "executor_launch",
-            Self::PromptSent { .. } => "prompt_sent",
-            Self::ExecutorReadopted { .. } => "executor_readopted",
-            Self::ExecutorExit { .. } => "executor_exit",
-            Self::CancelRequested { .. } => "cancel_requested",
-            Self::ExecutorCancelRequested { .. } => "executor_cancel_requested",
-            Self::AgentActivity(_) => "agent_activity",
-            Self::PermissionRequested(_) => "permission_requested",
-            Self::PermissionSettled(_) => "permission_settled",
-            Self::PermissionAnswered { .. } => "permission_answered",
-            Self::TurnEnded(_) => "turn_ended",
-            Self::ConversationStalled { .. } => "conversation_stalled",
-            Self::ConversationNeedsRecovery { .. } => "conversation_needs_recovery",
-            Self::ConversationNeedsModelSelection { .. } => "conversation_needs_model_selection",
-            Self::RecoveryStarted { .. } => "recovery_started",
-            Self::ConversationClosed { .. } => "conversation_closed",
-            Self::BudgetLevel { .. } => "budget_level",
-            Self::LimitsChanged { .. } => "limits_changed",
-            Self::ModelSelected { .. } => "model_selected",
-            Self::LateCallback(_) => "late_callback",
-            Self::DuplicateCallback { .. } => "duplicate_callback",
-            Self::QuestionAnswered { .. } => "question_answered",
-            Self::DropRefused { .. } => "drop_refused",
-            Self::NativeSessionAttached(_) => "native_session_attached",
-            Self::NativeSessionForked(_) => "native_session_forked",
-            Self::NativeSessionBootstrapped => "native_session_bootstrapped",
-            Self::ForkSessionBootstrapped => "fork_session_bootstrapped",
-            Self::ConversationImported(_) => "conversation_imported",
-            Self::PredecessorEvent { .. } => "predecessor_event",
-            Self::DeliveryAttempt { .. } => "delivery_attempt",
-            Self::DeliveryAccepted { .. } => "delivery_accepted",
-            Self::DeliveryParked { .. } => "delivery_parked",
-            Self::DeliveryOverdue { .. } => "delivery_overdue",
+/// The wire names, once: of one event, and all of them.
+macro_rules! names {
+    ($($event:pat => $name:literal,)*) => {
+        /// All wire names.
+        pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+        /// Its wire name.
+        pub fn name(&self) -> &'static str {
+            match self {
+                $($event => $name,)*
+            }
         }
+    };
+}
+
+impl EventBody {
+    names! {
+        Self::ConversationCreated(_) => "conversation_created",
+        Self::Message(_) => "message",
+        Self::MessageSent { .. } => "message_sent",
+        Self::MessagesDropped { .. } => "messages_dropped",
+        Self::TurnStarted(_) => "turn_started",
+        Self::ExecutorSessionEnsure(_) => "executor_session_ensure",
+        Self::ExecutorLaunch { .. } => "executor_launch",
+        Self::PromptSent { .. } => "prompt_sent",
+        Self::ExecutorReadopted { .. } => "executor_readopted",
+        Self::ExecutorExit { .. } => "executor_exit",
+        Self::CancelRequested { .. } => "cancel_requested",
+        Self::ExecutorCancelRequested { .. } => "executor_cancel_requested",
+        Self::AgentActivity(_) => "agent_activity",
+        Self::PermissionRequested(_) => "permission_requested",
+        Self::PermissionSettled(_) => "permission_settled",
+        Self::PermissionAnswered { .. } => "permission_answered",
+        Self::TurnEnded(_) => "turn_ended",
+        Self::ConversationStalled { .. } => "conversation_stalled",
+        Self::ConversationNeedsRecovery { .. } => "conversation_needs_recovery",
+        Self::ConversationNeedsModelSelection { .. } => "conversation_needs_model_selection",
+        Self::RecoveryStarted { .. } => "recovery_started",
+        Self::ConversationClosed { .. } => "conversation_closed",
+        Self::BudgetLevel { .. } => "budget_level",
+        Self::LimitsChanged { .. } => "limits_changed",
+        Self::ModelSelected { .. } => "model_selected",
+        Self::LateCallback(_) => "late_callback",
+        Self::DuplicateCallback { .. } => "duplicate_callback",
+        Self::QuestionAnswered { .. } => "question_answered",
+        Self::DropRefused { .. } => "drop_refused",
+        Self::NativeSessionAttached(_) => "native_session_attached",
+        Self::NativeSessionForked(_) => "native_session_forked",
+        Self::NativeSessionBootstrapped => "native_session_bootstrapped",
+        Self::ForkSessionBootstrapped => "fork_session_bootstrapped",
+        Self::ConversationImported(_) => "conversation_imported",
+        Self::PredecessorEvent { .. } => "predecessor_event",
+        Self::DeliveryAttempt { .. } => "delivery_attempt",
+        Self::DeliveryAccepted { .. } => "delivery_accepted",
+        Self::DeliveryParked { .. } => "delivery_parked",
+        Self::DeliveryOverdue { .. } => "delivery_overdue",
     }
 }

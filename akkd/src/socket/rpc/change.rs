@@ -81,6 +81,7 @@ impl Control {
             state: if queued { SendState::Queued } else { SendState::Sent },
             budget_level: state.budget_level(),
             auto_recovered,
+            dropped: said.dropped,
             repeated,
         })
     }

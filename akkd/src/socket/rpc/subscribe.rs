@@ -1,10 +1,11 @@
 //! `events.subscribe`: the past from the store, then what happens, without a hole between.
 
 use super::Control;
+use crate::config::spelling;
 use crate::store::{EventFilter, Past};
 use akk_proto::api::{StreamItem, SubscribeParams};
 use akk_proto::error::{ErrorKind, Failure};
-use akk_proto::event::EventRecord;
+use akk_proto::event::{EventBody, EventRecord};
 use akk_proto::limits::MAX_KINDS;
 use jsonrpsee::core::{SubscriptionError, SubscriptionResult};
 use jsonrpsee::types::ErrorObjectOwned;
@@ -59,20 +60,36 @@ impl Control {
                 "Leave `kinds` out for all.",
             ));
         }
-        let newest = self.store.newest_cursor();
-        if let Some(since) = params.since.filter(|since| *since > newest) {
-            // Else this subscription would stay silent until as much has happened here.
+        if let Some(unknown) = params.kinds.iter().find(|k| !EventBody::NAMES.contains(&k.as_str())) {
+            // Else this subscription would be silent for ever.
+            let shown = akk_core::redact::cut(unknown, 80);
             return Err(Failure::new(
                 ErrorKind::InvalidParams,
-                format!("the cursor {since} is of another history: the newest one here is {newest}"),
-                "Read what there is, and subscribe from the cursor that comes with it.",
+                format!("there is no event {shown:?}"),
+                spelling::suggest(unknown, EventBody::NAMES.iter().copied()),
             ));
+        }
+        if let Some(since) = params.since {
+            self.check_cursor(since)?;
         }
         let conversation_id = match &params.conversation_id {
             Some(text) => Some(self.resolve(text).await?),
             None => None,
         };
         Ok(EventFilter { conversation_id, kinds: params.kinds.clone() })
+    }
+
+    /// Refuses a cursor of another history: else there would be silence until as much has happened here.
+    pub(super) fn check_cursor(&self, since: u64) -> Result<(), Failure> {
+        let newest = self.store.newest_cursor();
+        if since <= newest {
+            return Ok(());
+        }
+        Err(Failure::new(
+            ErrorKind::InvalidParams,
+            format!("the cursor {since} is of another history: the newest one here is {newest}"),
+            "Read what there is, and go on from the cursor that comes with it.",
+        ))
     }
 
     async fn tell_past(

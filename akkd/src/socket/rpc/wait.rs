@@ -116,26 +116,52 @@ impl Control {
             (None, true) => None,
             (text, false) => Some(self.resolve(text.as_deref().unwrap_or_default()).await?),
         };
-        if let Some(id) = &only
-            && let Some(answer) = self.needs_now(id).await?
-        {
-            return Ok(answer);
-        }
+        let first = match (&only, params.since) {
+            (Some(id), None) => self.needs_now(id).await?,
+            (None, Some(since)) => {
+                self.check_cursor(since)?;
+                cursor = since;
+                self.catch_up(&mut cursor).await?
+            }
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                return Err(Failure::new(
+                    ErrorKind::InvalidParams,
+                    "since goes with any only",
+                    "Leave it out: a conversation that needs someone is told at once.",
+                ));
+            }
+        };
+        let answer = match first {
+            Some(answer) => answer,
+            None => self.next_need(&mut events, &mut cursor, only.as_ref(), end).await?,
+        };
+        Ok(WaitAnswer { cursor: only.is_none().then_some(cursor), ..answer })
+    }
+
+    /// Waits for the first event after `cursor` that makes `only` (else any) need someone, until `end`.
+    async fn next_need(
+        &self,
+        events: &mut Receiver<Arc<EventRecord>>,
+        cursor: &mut u64,
+        only: Option<&ConversationId>,
+        end: Instant,
+    ) -> Result<WaitAnswer, Failure> {
         loop {
             match timeout_at(end, events.recv()).await {
-                Err(_elapsed) => return self.nothing_happened(only.as_ref()).await,
+                Err(_elapsed) => return self.nothing_happened(only).await,
                 // Seen in the history already.
-                Ok(Ok(event)) if event.cursor <= cursor => {}
+                Ok(Ok(event)) if event.cursor <= *cursor => {}
                 Ok(Ok(event)) => {
-                    cursor = event.cursor;
-                    if let Some(answer) = self.after_event(&event, only.as_ref()).await? {
+                    *cursor = event.cursor;
+                    if let Some(answer) = self.after_event(&event, only).await? {
                         return Ok(answer);
                     }
                 }
                 Ok(Err(RecvError::Lagged(_))) => {
-                    let found = match &only {
+                    let found = match only {
                         Some(id) => self.needs_now(id).await?,
-                        None => self.catch_up(&mut cursor).await?,
+                        None => self.catch_up(cursor).await?,
                     };
                     if let Some(answer) = found {
                         return Ok(answer);
@@ -204,7 +230,7 @@ impl Control {
                 let state = self.conversations.state(id).await?;
                 self.wait_answer(&state, true).await
             }
-            None => Ok(WaitAnswer { need: None, timed_out: true, conversation: None, message: None }),
+            None => Ok(WaitAnswer { need: None, timed_out: true, conversation: None, message: None, cursor: None }),
         }
     }
 
@@ -214,6 +240,7 @@ impl Control {
             timed_out,
             conversation: Some(self.view(state).await?),
             message: self.last_report(state).await?,
+            cursor: None,
         })
     }
 }
