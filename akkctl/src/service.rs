@@ -54,7 +54,7 @@ pub(crate) fn start(surroundings: &Surroundings) -> Result<()> {
 /// # Errors
 /// What the manager said.
 pub(crate) fn stop_listening(surroundings: &Surroundings) -> Result<()> {
-    let Some((platform, _)) = installed_here(surroundings) else { return Ok(()) };
+    let Some(platform) = managed_here(surroundings) else { return Ok(()) };
     perform::all(&plan::stop_listening(platform), platform, surroundings)
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn stop_listening(surroundings: &Surroundings) -> Result<()> {
 /// # Errors
 /// What the manager said.
 pub(crate) fn stop(surroundings: &Surroundings) -> Result<()> {
-    let Some((platform, _)) = installed_here(surroundings) else { return Ok(()) };
+    let Some(platform) = managed_here(surroundings) else { return Ok(()) };
     perform::all(&plan::stop(platform), platform, surroundings)
 }
 
@@ -89,6 +89,10 @@ pub(crate) fn install(surroundings: &Surroundings) -> Result<Done> {
     if let Err(e) = perform::all(&steps, platform, surroundings) {
         // As far as it can be undone; the first error is the one to tell.
         let _ = perform::all(&situation.take_back(), platform, surroundings);
+        if situation.by_hand.is_some() {
+            // It had handed its work over: somebody has to go on with it.
+            let _ = crate::start::connect_or_start(surroundings);
+        }
         return Err(e);
     }
     let mut notes = Vec::new();
@@ -114,7 +118,7 @@ pub(crate) fn install(surroundings: &Surroundings) -> Result<Done> {
 /// Undoes [`install`]. Running turns are left alone, as by [`stop()`].
 ///
 /// # Errors
-/// What the manager said; the files stay then.
+/// What the manager said; the files stay then. Where there is no manager, as in a container, they are removed.
 pub(crate) fn uninstall(surroundings: &Surroundings) -> Result<Done> {
     let (platform, folder) = own_folder(surroundings)?;
     let names = match platform {
@@ -130,8 +134,19 @@ pub(crate) fn uninstall(surroundings: &Surroundings) -> Result<Done> {
             Err(e) => return Err(Error::file("read", &path, e)),
         }
     }
-    perform::all(&plan::uninstall(platform, surroundings.uid, &files), platform, surroundings)?;
+    let steps = if files.is_empty() || ask::answers(platform, surroundings) {
+        plan::uninstall(platform, surroundings.uid, &files)
+    } else {
+        notes.push("no manager of yours answers: the service's files were removed, and nobody was told".to_owned());
+        plan::uninstall_alone(&folder, &files)
+    };
+    perform::all(&steps, platform, surroundings)?;
     Ok(Done { files, taken_over: None, notes })
+}
+
+/// The manager, where it is there and has a service of akkd.
+fn managed_here(surroundings: &Surroundings) -> Option<Platform> {
+    installed_here(surroundings).map(|(platform, _)| platform).filter(|p| ask::answers(*p, surroundings))
 }
 
 fn installed_here(surroundings: &Surroundings) -> Option<(Platform, PathBuf)> {

@@ -214,12 +214,17 @@ fn wait_exits_by_what_is_needed_and_7_when_the_time_is_over() {
         assert_eq!(run(&mut home.akkctl(&["wait"])).0, code, "{need}");
         assert_eq!(fake.requests()[0]["params"], json!({"conversation_id": "", "any": false, "timeout_ms": 3_600_000}));
     }
-    let answer = json!({"need": null, "timed_out": true});
-    let fake = Fake::play(&home.socket(), vec![vec![Play::Answer(answer)]]);
+    let nothing = || Play::Answer(json!({"need": null, "timed_out": true, "cursor": 7}));
+    let fake = Fake::play(&home.socket(), vec![vec![nothing(), nothing()]]);
     let (code, out, err) = run(&mut home.akkctl(&["wait", "--any", "--timeout", "0"]));
     assert_eq!((code, out.as_str()), (7, ""));
     assert!(err.starts_with("error: nothing happened within 0 s\n"), "{err}");
-    assert_eq!(fake.requests()[0]["params"], json!({"conversation_id": null, "any": true, "timeout_ms": 0}));
+    let asked: Vec<Value> = fake.requests().iter().map(|r| r["params"].clone()).collect();
+    let params = [
+        json!({"conversation_id": null, "any": true, "timeout_ms": 0}),
+        json!({"conversation_id": null, "any": true, "since": 7, "timeout_ms": 0}),
+    ];
+    assert_eq!(asked, params, "from where on is known before it waits");
 }
 
 #[test]

@@ -88,7 +88,7 @@ mv -f "$manifest.new" "$manifest"
 
 echo "$said is installed: $prefix/bin/akkctl, with akkd beside it."
 if [ -n "$before" ]; then
-  echo "It took the place of $before. An akkd that runs is still the old one: akkctl daemon stop"
+  echo "It took the place of $before. An akkd that runs is still the old one: akkctl daemon stop; as a service, then akkctl daemon start"
 fi
 case ":${PATH:-}:" in
   *":$prefix/bin:"*)

@@ -110,7 +110,8 @@ impl State {
             available_models: available.map(names).unwrap_or_default(),
             rounds_used: self.response_rounds_used,
             soft_limit: self.soft_limit,
-            hard_limit: self.hard_limit,
+            // It took both as they came; here the hard one is never the lower.
+            hard_limit: self.hard_limit.max(self.soft_limit),
             created_at: self.created_at,
             updated_at: self.updated_at,
             closed_at: self.closed_at,

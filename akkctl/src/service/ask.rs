@@ -40,12 +40,28 @@ pub(crate) fn order(platform: Platform, words: &[String], surroundings: &Surroun
     })
 }
 
+/// What systemctl says where no manager of the user runs.
+const NO_MANAGER: [&str; 4] = ["connect to bus", "No medium found", "not been booted with systemd", "Host is down"];
+
+/// Whether the manager can be asked at all: in a container, or after a move to another system, files of a service may be
+/// there without one.
+pub(crate) fn answers(platform: Platform, surroundings: &Surroundings) -> bool {
+    if platform == Platform::Launchd {
+        return true;
+    }
+    let said = ask(platform.program(), &words(&["--user", "show", "--property=Version"]), surroundings);
+    said.is_ok_and(|output| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        output.status.success() || !NO_MANAGER.iter().any(|words| said.contains(words))
+    })
+}
+
 fn hint(platform: Platform, said: &str) -> String {
-    let no_manager = ["connect to bus", "No medium found", "not been booted with systemd", "Host is down"];
     match platform {
-        Platform::Systemd if no_manager.iter().any(|words| said.contains(words)) => {
+        Platform::Systemd if NO_MANAGER.iter().any(|words| said.contains(words)) => {
             "No systemd manager of yours runs here, as in a container, or under `su`: log in as this user, or run \
-            `loginctl enable-linger` first. `akkctl daemon start` works without a service."
+            `loginctl enable-linger` first. `akkctl daemon start` works without a service, once `akkctl daemon uninstall` \
+            has removed one that is installed."
         }
         Platform::Systemd => "Look into `systemctl --user status akkd.service` and `journalctl --user -u akkd`.",
         Platform::Launchd => {

@@ -233,6 +233,14 @@ pub(super) fn uninstall(platform: Platform, uid: u32, files: &[PathBuf]) -> Vec<
     }
 }
 
+/// Removes `files`, and the links in `folder` that enabled them, where no systemd is there to do that.
+pub(super) fn uninstall_alone(folder: &Path, files: &[PathBuf]) -> Vec<Step> {
+    let wants = ["default.target.wants", "sockets.target.wants"].map(|target| folder.join(target));
+    let names = files.iter().filter_map(|file| file.file_name());
+    let links = names.flat_map(|name| wants.iter().map(move |target| target.join(name)));
+    links.chain(files.iter().cloned()).map(Step::Remove).collect()
+}
+
 /// Starts the service and its sockets. What failed often a moment ago, systemd would not start for a while: somebody
 /// asks now, so that it is to forget that.
 fn start_units() -> [Step; 2] {

@@ -42,6 +42,14 @@ fn idle() -> Managed {
 }
 
 #[test]
+fn without_a_manager_the_files_and_the_links_that_enabled_them_go() {
+    let folder = Path::new("/c/systemd/user");
+    let steps = uninstall_alone(folder, &[folder.join("akkd.service")]);
+    let removed = ["default.target.wants/akkd.service", "sockets.target.wants/akkd.service", "akkd.service"];
+    assert_eq!(steps, removed.map(|name| Step::Remove(folder.join(name))));
+}
+
+#[test]
 fn a_first_installation_writes_enables_and_starts() {
     let first = situation(Platform::Systemd, None, Managed::default(), None);
     assert_eq!(

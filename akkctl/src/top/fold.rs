@@ -1,13 +1,14 @@
 //! Text on lines of a width, with nothing of it left out.
 
 use crate::output::text::width;
+use unicode_segmentation::UnicodeSegmentation as _;
 
 /// `line` on lines of at most `columns` columns, broken between words where there are some. Spaces at a break are left
 /// out; what was moved to the right stays there on its first line.
 pub(super) fn folded(line: &str, columns: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut left = line.trim_end();
-    while width(left) > columns {
+    while drawn(left) > columns {
         let fits = fitting(left, columns);
         // The space may be the first character that does not fit. A break in the first third looks torn: the word is
         // broken then.
@@ -27,7 +28,7 @@ pub(super) fn broken(text: &str, columns: usize) -> Vec<String> {
     let mut out = Vec::new();
     for line in text.replace('\t', "    ").split('\n') {
         let mut left = line;
-        while width(left) > columns {
+        while drawn(left) > columns {
             let (row, rest) = left.split_at(fitting(left, columns));
             out.push(row.to_owned());
             left = rest;
@@ -37,16 +38,21 @@ pub(super) fn broken(text: &str, columns: usize) -> Vec<String> {
     out
 }
 
-/// How many bytes of `line` fit into `columns`; one character at least.
+/// How many bytes of `line` fit into `columns`; one grapheme at least.
 fn fitting(line: &str, columns: usize) -> usize {
     let mut used = 0;
-    for (at, c) in line.char_indices() {
-        used += width(c.encode_utf8(&mut [0; 4]));
+    for (at, grapheme) in line.grapheme_indices(true) {
+        used += width(grapheme);
         if used > columns && at > 0 {
             return at;
         }
     }
     line.len()
+}
+
+/// Columns that `line` takes as it is drawn: grapheme by grapheme, which can be more than its characters or the whole say.
+fn drawn(line: &str) -> usize {
+    line.graphemes(true).map(width).sum()
 }
 
 #[cfg(test)]
@@ -70,5 +76,16 @@ mod tests {
         let rows = broken(text, 10);
         assert!(rows.iter().all(|r| width(r) <= 10), "{rows:?}");
         assert_eq!(rows, ["rm -rf bui", "ld        ", "  ; curl e", "vil", "", "    last"]);
+    }
+
+    #[test]
+    fn nothing_hides_behind_what_is_drawn_wider_than_its_characters_say() {
+        for wide in ["❤️", "👩‍👩‍👧", "لا", "日", "e\u{301}", "🇩🇪", "1️⃣"] {
+            let text = format!("echo {} ; curl evil", wide.repeat(40));
+            for row in broken(&text, 20).iter().chain(&folded(&text, 20)) {
+                assert!(drawn(row) <= 20 && width(row) <= 20, "{row:?}");
+            }
+            assert_eq!(broken(&text, 20).concat(), text);
+        }
     }
 }

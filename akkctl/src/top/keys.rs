@@ -3,6 +3,7 @@
 use super::draw::Shown;
 use super::editor::Editor;
 use super::model::{Action, Asked, Mode, Model, ball};
+use crate::output::text::short;
 use crate::output::words::Ball;
 use akk_proto::ConversationId;
 use akk_proto::permission::Permit;
@@ -40,7 +41,12 @@ impl Model {
             Mode::Write { to, text } => self.write(to, text, key),
             Mode::Permit(asked) => self.permit(asked, key.code),
             Mode::Confirm(action) => match key.code {
-                KeyCode::Char('y') => vec![action],
+                KeyCode::Char('y') => {
+                    if let Action::Close(id) = &action {
+                        self.closing.insert(id.clone());
+                    }
+                    vec![action]
+                }
                 _ => Vec::new(),
             },
         };
@@ -78,6 +84,14 @@ impl Model {
     }
 
     fn browse(&mut self, key: KeyCode) -> Vec<Action> {
+        let acts = matches!(key, KeyCode::Char('p' | 's' | 'c' | 'x') | KeyCode::Enter);
+        if acts
+            && std::mem::take(&mut self.unchosen)
+            && let Some(selected) = &self.selected
+        {
+            self.notice = Some(format!("{} is selected now: press the key again for it.", short(selected)));
+            return Vec::new();
+        }
         match key {
             KeyCode::Char('q') => return vec![Action::Quit],
             KeyCode::Char('?' | 'h') => self.mode = Mode::Help,
@@ -208,7 +222,7 @@ impl Asked {
             return Some("The rest of the request is on its way.".to_owned());
         }
         if self.request.truncated {
-            let id = crate::output::short(&self.of);
+            let id = short(&self.of);
             let nonce = crate::output::one_line(&self.request.nonce);
             return Some(format!(
                 "A part of this request is not known to akkd, so it is not allowed from here: `akkctl permit {id} \

@@ -3,6 +3,7 @@
 use super::activity::Doing;
 use super::editor::Editor;
 use crate::output::View;
+use crate::output::text::short;
 use crate::output::words::Ball;
 use akk_proto::ConversationId;
 use akk_proto::api::{GetAnswer, HistoryAnswer, ListAnswer};
@@ -26,6 +27,11 @@ pub(super) struct Model {
     pub(super) total: u64,
     /// Stays with its conversation when the list moves.
     pub(super) selected: Option<ConversationId>,
+    /// It was selected because the one before it vanished, which nobody asked for: the next key that would do something
+    /// is not meant for it.
+    pub(super) unchosen: bool,
+    /// Those that are being closed from here.
+    pub(super) closing: HashSet<ConversationId>,
     /// The selected one, once akkd has told it.
     pub(super) detail: Option<Box<GetAnswer>>,
     /// Its last events, by `seq`.
@@ -189,7 +195,14 @@ impl Model {
             // Whoever closes one after the other goes on with the next one.
             let at = stood.min(self.conversations.len().saturating_sub(1));
             let next = self.conversations.get(at).map(|c| c.conversation_id.clone());
+            let gone = self.selected.clone();
             wanted.extend(self.select(next));
+            if let (Some(gone), Some(next)) = (gone, &self.selected)
+                && !self.closing.remove(&gone)
+            {
+                self.notice = Some(format!("{} is gone from the list; {} is selected now.", short(&gone), short(next)));
+                self.unchosen = true;
+            }
         }
         for c in self.conversations.iter().take(FIRST_LOOKS) {
             if !self.doing.contains_key(&c.conversation_id) && self.looked_at.insert(c.conversation_id.clone()) {
@@ -304,6 +317,7 @@ impl Model {
         if self.selected == id {
             return None;
         }
+        self.unchosen = false;
         self.detail = None;
         self.trace.clear();
         self.scrolled = 0;

@@ -16,6 +16,7 @@ use ratatui::{DefaultTerminal, Terminal};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal as _};
+use std::mem::ManuallyDrop;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -95,10 +96,14 @@ fn server(surroundings: &Surroundings, wakes: &Sender<Wake>, view: &View) -> Sen
 }
 
 /// The screen while it is ours; given back when dropped, and before a panic is told.
-struct Taken(DefaultTerminal);
+///
+/// The terminal itself is never dropped: where its window is gone, it would say so to a standard error that is gone too,
+/// and that ends in a panic.
+struct Taken(ManuallyDrop<DefaultTerminal>);
 
 impl Taken {
     fn take() -> Result<Self> {
+        let tell = std::panic::take_hook();
         let terminal = ratatui::try_init().map_err(|e| {
             // It may have got half way.
             let _ = ratatui::try_restore();
@@ -106,15 +111,14 @@ impl Taken {
         })?;
         // Without it a pasted line break would send half a message, and the rest would be keys.
         let _ = execute!(io::stdout(), EnableBracketedPaste);
-        // The hook of `try_init` gives the screen back. Behind it: a thread that is gone would leave a screen that
-        // looks alive and is not.
-        let tell = std::panic::take_hook();
+        // In place of the hook of `try_init`, which panics where standard error is gone. A thread that is gone would leave
+        // a screen that looks alive and is not.
         std::panic::set_hook(Box::new(move |panic| {
-            let _ = execute!(io::stdout(), DisableBracketedPaste, Show);
+            Self::give_back();
             tell(panic);
             std::process::exit(101);
         }));
-        Ok(Self(terminal))
+        Ok(Self(ManuallyDrop::new(terminal)))
     }
 
     fn give_back() {
@@ -129,7 +133,7 @@ impl Taken {
         execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, Clear(ClearType::All))
             .map_err(Error::Output)?;
         // Its own `clear` asks the terminal where the cursor is, and the answer goes to whoever reads the keys.
-        self.0 = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(Error::Output)?;
+        self.0 = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout())).map_err(Error::Output)?);
         Ok(())
     }
 

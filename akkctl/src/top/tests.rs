@@ -140,6 +140,35 @@ fn the_screen_at_40_by_24() {
 }
 
 #[test]
+fn a_key_is_not_for_one_that_took_the_place_of_the_selected_one() {
+    let without_the_first = || {
+        let mut list = samples::list();
+        list.conversations.retain(|c| c.conversation_id != id(1));
+        News::Listed(list)
+    };
+    let mut model = shown();
+    model.hear(without_the_first());
+    let next = model.selected.clone().unwrap();
+    assert!(model.notice.as_ref().unwrap().contains("is gone from the list"), "{:?}", model.notice);
+    drawn(&mut model, 80, 24);
+    assert!(types(&mut model, "xy").is_empty(), "the one that was meant is gone");
+    assert!(model.notice.is_none() && matches!(model.mode, Mode::Browse));
+    types(&mut model, "x");
+    drawn(&mut model, 80, 24);
+    assert_eq!(types(&mut model, "y"), [Action::Close(next)], "asked for again, with eyes open");
+
+    // Whoever closes one after the other goes on with the next one.
+    let mut model = shown();
+    types(&mut model, "x");
+    drawn(&mut model, 80, 24);
+    assert_eq!(types(&mut model, "y"), [Action::Close(id(1))]);
+    model.hear(without_the_first());
+    assert!(model.notice.is_none(), "{:?}", model.notice);
+    types(&mut model, "x");
+    assert!(matches!(model.mode, Mode::Confirm(Action::Close(_))));
+}
+
+#[test]
 fn nothing_to_show_says_how_to_begin() {
     let mut model = Model::default();
     model.hear(News::Listed(ListAnswer { conversations: vec![], total: 0, next: None }));

@@ -103,7 +103,9 @@ pub(super) async fn ask(program: &Path, words: &[&str], env: &BTreeMap<String, S
         }
         Ok(Err(e)) => Answer::Unstartable(e.to_string()),
         Err(_) => {
-            let _ = child.wait().await;
+            // It may have left its group, or hang in the system, where no signal reaches it: it is not waited for.
+            let _ = child.start_kill();
+            let _ = tokio::time::timeout(LAST_WORDS, child.wait()).await;
             Answer::Silent
         }
     }

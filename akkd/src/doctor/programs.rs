@@ -62,7 +62,8 @@ async fn one(known: &Known, config: &Config, around: &Surroundings, used: bool) 
 
 /// The line of one program.
 fn judge(known: &Known, place: &str, answer: &Answer, login: Option<&Login>, used: bool) -> Check {
-    let Known { name, update, .. } = known;
+    let Known { name, update, programs, .. } = known;
+    let program = programs.first().unwrap_or(name);
     let line =
         |level, found: String, hint: Option<String>| Check::new(check::AGENTS, name, level, found, hint.as_deref());
     let worse = if used { CheckLevel::Warn } else { CheckLevel::Note };
@@ -72,7 +73,7 @@ fn judge(known: &Known, place: &str, answer: &Answer, login: Option<&Login>, use
         }
         Answer::Silent => {
             let found = format!("{place} did not say its version within {} s", PATIENCE.as_secs());
-            return line(worse, found, Some(format!("Try `{name} --version`; to install it anew: `{update}`.")));
+            return line(worse, found, Some(format!("Try `{program} --version`; to install it anew: `{update}`.")));
         }
         Answer::Said { code: Some(0), text } => {
             versions::read(text).ok_or("says nothing that looks like a version".to_owned())
@@ -82,7 +83,7 @@ fn judge(known: &Known, place: &str, answer: &Answer, login: Option<&Login>, use
     };
     let version = match version {
         Ok(version) => version,
-        Err(how) => return line(worse, format!("{place} {how}"), Some(format!("Try `{name} --version`."))),
+        Err(how) => return line(worse, format!("{place} {how}"), Some(format!("Try `{program} --version`."))),
     };
     let mut found = format!("{version}, {place}");
     let mut level = CheckLevel::Ok;

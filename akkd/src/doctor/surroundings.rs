@@ -59,7 +59,9 @@ pub(super) fn shown(env: &BTreeMap<String, String>, path: Option<&str>) -> BTree
         if SECRET.contains(&name) {
             Some("set".to_owned())
         } else if is_proxy(name) || SHOWN.contains(&name) {
-            Some(without_password(value))
+            // A path may have an `@` too.
+            let address = is_proxy(name) || value.contains("://");
+            Some(if address { without_password(value) } else { value.to_owned() })
         } else {
             None
         }

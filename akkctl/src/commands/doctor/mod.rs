@@ -23,14 +23,15 @@ pub(super) fn run(context: &Context<'_>) -> Result<u8> {
     let mut checks = vec![akkctl()];
     let answer = ask(&mut checks, context);
     let running = answer.is_ok();
-    if running {
-        checks.push(outside::callback_socket(context));
-    } else {
-        checks.extend(outside::nobody_answers(context));
+    match &answer {
+        Ok(_) => checks.push(outside::callback_socket(context)),
+        Err(nobody) if nobody.silent => checks.extend(outside::nobody_answers(context)),
+        // It answers, though not this.
+        Err(_) => {}
     }
     let (lines, service) = outside::service(context);
     checks.extend(lines);
-    let mut answer = answer.unwrap_or_else(|nobody| alone::look(nobody.0, context));
+    let mut answer = answer.unwrap_or_else(|nobody| alone::look(nobody.none_runs, context));
     // Its own lines before those of OpenClaw's installations, which stand between akkd and the plugin.
     let at = answer.checks.iter().position(|c| c.name == check::CONNECTION).unwrap_or(answer.checks.len());
     let rest = answer.checks.split_off(at);
@@ -86,9 +87,11 @@ fn akkctl() -> Check {
 /// It cannot say; the line that tells why is among `checks`.
 fn ask(checks: &mut Vec<Check>, context: &Context<'_>) -> std::result::Result<DoctorAnswer, Nobody> {
     let socket = &context.surroundings.paths.control_socket;
+    let mut silent = true;
     let mut asked = || {
         let mut akkd = Client::connect(socket)?;
         let info = akkd.call("daemon.info", &Empty {}, PATIENCE)?;
+        silent = false;
         if let Some(mismatch) = info.read::<Version>()?.mismatch() {
             return Err(mismatch);
         }
@@ -96,8 +99,9 @@ fn ask(checks: &mut Vec<Check>, context: &Context<'_>) -> std::result::Result<Do
         checks.push(akkd_itself(&info, context));
         akkd.call("daemon.doctor", &Empty {}, PATIENCE)?.read::<DoctorAnswer>()
     };
-    asked().map_err(|e| {
-        let nobody = Nobody(matches!(e, Error::NotRunning(_)));
+    let asked = asked();
+    asked.map_err(|e| {
+        let nobody = Nobody { silent, none_runs: matches!(e, Error::NotRunning(_)) };
         let paths = &context.surroundings.paths;
         checks.push(match &e {
             // Nothing waits for it: a newcomer has no problem.
@@ -115,8 +119,13 @@ fn ask(checks: &mut Vec<Check>, context: &Context<'_>) -> std::result::Result<Do
     })
 }
 
-/// Why akkd says nothing: whether because none runs.
-struct Nobody(bool);
+/// Why akkd does not say how it is.
+struct Nobody {
+    /// It has not answered at all. One that answers and cannot say this must not be taken for one that hangs.
+    silent: bool,
+    /// Because none runs.
+    none_runs: bool,
+}
 
 fn akkd_itself(info: &DaemonInfo, context: &Context<'_>) -> Check {
     let found = format!("version {}, process {}, on {}", info.version, info.pid, context.view.path(&info.socket));
