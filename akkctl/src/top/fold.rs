@@ -8,8 +8,11 @@ use unicode_segmentation::UnicodeSegmentation as _;
 pub(super) fn folded(line: &str, columns: usize) -> Vec<String> {
     let mut out = Vec::new();
     let mut left = line.trim_end();
-    while drawn(left) > columns {
+    loop {
         let fits = fitting(left, columns);
+        if fits == left.len() {
+            break;
+        }
         // The space may be the first character that does not fit. A break in the first third looks torn: the word is
         // broken then.
         let space = left[..fits].rfind(' ').filter(|at| *at > fits / 3);
@@ -28,17 +31,20 @@ pub(super) fn broken(text: &str, columns: usize) -> Vec<String> {
     let mut out = Vec::new();
     for line in text.replace('\t', "    ").split('\n') {
         let mut left = line;
-        while drawn(left) > columns {
+        loop {
             let (row, rest) = left.split_at(fitting(left, columns));
             out.push(row.to_owned());
+            if rest.is_empty() {
+                break;
+            }
             left = rest;
         }
-        out.push(left.to_owned());
     }
     out
 }
 
-/// How many bytes of `line` fit into `columns`; one grapheme at least.
+/// How many bytes of `line` fit into `columns`; one grapheme at least. Counted as it is drawn, grapheme by grapheme, which
+/// can be more than its characters or the whole say. Looks no further than it fits.
 fn fitting(line: &str, columns: usize) -> usize {
     let mut used = 0;
     for (at, grapheme) in line.grapheme_indices(true) {
@@ -48,11 +54,6 @@ fn fitting(line: &str, columns: usize) -> usize {
         }
     }
     line.len()
-}
-
-/// Columns that `line` takes as it is drawn: grapheme by grapheme, which can be more than its characters or the whole say.
-fn drawn(line: &str) -> usize {
-    line.graphemes(true).map(width).sum()
 }
 
 #[cfg(test)]
@@ -76,6 +77,10 @@ mod tests {
         let rows = broken(text, 10);
         assert!(rows.iter().all(|r| width(r) <= 10), "{rows:?}");
         assert_eq!(rows, ["rm -rf bui", "ld        ", "  ; curl e", "vil", "", "    last"]);
+    }
+
+    fn drawn(line: &str) -> usize {
+        line.graphemes(true).map(width).sum()
     }
 
     #[test]
