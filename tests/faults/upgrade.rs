@@ -31,7 +31,7 @@ async fn a_daemon_that_is_replaced_while_a_turn_runs_hands_it_on() {
     install(&folder, &older);
     let plan = Plan { akkd: Some(folder.join("akkd")), ..Plan::default() };
     let mut akkd = Daemon::start_with(plan, home).await;
-    let script = "tool ls\nsleep 1\ncallback done said across the upgrade";
+    let script = "tool ls\nuntil go.on\ncallback done said across the upgrade";
     let id = akkd.delegate(script).await.conversation.conversation_id;
     let agent = akkd.prompted(script).await.pid;
     let before = fs::metadata(folder.join("akkd")).unwrap().ino();
@@ -40,6 +40,7 @@ async fn a_daemon_that_is_replaced_while_a_turn_runs_hands_it_on() {
     // As a package or a person does it: the running turn is left alone.
     akkd.stop(false).await;
     akkd.start_again().await;
+    akkd.home.go_on();
     let answer = akkd.wait_need(&id, Need::Done).await;
     assert_eq!(answer.message.unwrap().body, "said across the upgrade");
     akkd.turn_over(&id).await;
@@ -93,7 +94,7 @@ async fn a_database_of_an_older_schema_brings_its_open_turn_its_queue_and_its_ou
     let task = user.akkd.task("say told later");
     let id = user.delegate(task).await;
     assert_eq!(user.settled(&id).await.status, Status::Idle);
-    let script = "tool ls\nsleep 1\nsay survived the upgrade";
+    let script = "tool ls\nuntil go.on\nsay survived the upgrade";
     user.send(&id, script).await;
     user.akkd.prompted(script).await;
     user.send(&id, "say what waited").await;
@@ -105,6 +106,7 @@ async fn a_database_of_an_older_schema_brings_its_open_turn_its_queue_and_its_ou
     fs::write(gate, "").unwrap();
     user.akkd.start_again().await;
 
+    user.akkd.home.go_on();
     assert_eq!(version(&Connection::open(&database).unwrap()), newest);
     assert!(database.with_extension("db.schema-2").exists(), "a copy was put aside");
     assert_eq!(user.settled(&id).await.status, Status::Idle);

@@ -128,11 +128,12 @@ async fn closing_a_busy_conversation_stops_its_turn_first() {
 #[tokio::test]
 async fn a_done_that_comes_while_closing_makes_it_closed_and_not_cancelled() {
     let akkd = Plan::default().cancel_grace(10).start().await;
-    let script = "ignorecancel\nsleep 1\ncallback done just in time";
+    let script = "ignorecancel\nuntil go.on\ncallback done just in time";
     let id = akkd.delegate(script).await.conversation.conversation_id;
     akkd.prompted(script).await;
     let close = CloseParams { conversation_id: id.to_string(), ..CloseParams::default() };
     akkd.rpc().close(close).await.unwrap();
+    akkd.home.go_on();
     akkd.until(&id, Status::Closed).await;
 }
 

@@ -167,11 +167,12 @@ async fn a_repeated_call_is_answered_and_not_repeated() {
 async fn five_megabytes_reach_the_agent_and_nothing_of_them_is_seen_in_ps() {
     let akkd = Daemon::start().await;
     let marker = "x".repeat(40) + "needle";
-    let script = format!("sleep 1\nlen\nthink {}", marker.repeat((5 << 20) / marker.len()));
+    let script = format!("until go.on\nlen\nthink {}", marker.repeat((5 << 20) / marker.len()));
     let id = akkd.delegate(&script).await.conversation.conversation_id;
     wait_for("the prompt at the agent", async || akkd.agent().all("prompt").pop()).await;
     let shown: Vec<_> = processes::of(akkd.home.root()).into_iter().filter(|p| p.command.contains("needle")).collect();
     assert!(shown.is_empty(), "{} processes show the prompt", shown.len());
+    akkd.home.go_on();
     let said = akkd.wait_need(&id, Need::Done).await.message.unwrap().body;
     let length: usize = said.trim().strip_prefix("prompt length ").unwrap().parse().unwrap();
     assert!(length >= script.len(), "{length} of {}", script.len());
@@ -194,19 +195,20 @@ async fn tasks_in_one_workspace_never_share_a_session() {
 #[tokio::test]
 async fn a_message_to_a_busy_agent_waits_for_its_turn_to_end() {
     let akkd = Daemon::start().await;
-    let id = akkd.delegate("sleep 1\nsay first").await.conversation.conversation_id;
-    akkd.prompted("sleep 1\nsay first").await;
+    let id = akkd.delegate("until go.on\nsay first").await.conversation.conversation_id;
+    akkd.prompted("until go.on\nsay first").await;
     let second = akkd.send(&id, "say second").await;
     let third = akkd.send(&id, "say third").await;
     assert_eq!(second.state, akk_proto::api::SendState::Queued);
     assert_eq!(third.conversation.queued, [second.message_id, third.message_id]);
+    akkd.home.go_on();
     wait_for("the third result", async || {
         let c = akkd.get(&id).await;
         (c.status == Status::Idle && c.queued.is_empty()).then_some(())
     })
     .await;
     let bodies: Vec<_> = akkd.agent().all("prompt").iter().map(|l| l.text("body").to_owned()).collect();
-    assert_eq!(bodies, ["sleep 1\nsay first", "say second", "say third"]);
+    assert_eq!(bodies, ["until go.on\nsay first", "say second", "say third"]);
 }
 
 #[tokio::test]

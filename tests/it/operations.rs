@@ -269,13 +269,14 @@ async fn ten_akkctl_at_once_start_one_akkd() {
 #[tokio::test]
 async fn leaving_a_wait_with_ctrl_c_leaves_the_work_running() {
     let akkd = Daemon::start().await;
-    let mut command = ctl::command(&akkd.home, &["delegate", "--wait", "sleep 1\nsay went on"]);
+    let mut command = ctl::command(&akkd.home, &["delegate", "--wait", "until go.on\nsay went on"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    akkd.prompted("sleep 1\nsay went on").await;
+    akkd.prompted("until go.on\nsay went on").await;
     let pid = nix::unistd::Pid::from_raw(child.id().unwrap() as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     let mut child = child;
     child.wait().await.unwrap();
+    akkd.home.go_on();
     let id =
         akkd.rpc().list(akk_proto::api::ListParams::default()).await.unwrap().conversations[0].conversation_id.clone();
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "went on");

@@ -117,11 +117,12 @@ story!(permissions_follow_the_policy, akkd, {
 
 story!(five_megabytes_reach_the_agent_and_are_not_seen_in_ps, akkd, {
     let marker = "x".repeat(40) + "needle";
-    let script = format!("sleep 1\nlen\nthink {}", marker.repeat((5 << 20) / marker.len()));
+    let script = format!("until go.on\nlen\nthink {}", marker.repeat((5 << 20) / marker.len()));
     let id = akkd.delegate(&script).await.conversation.conversation_id;
     wait_for("the prompt at the agent", async || akkd.agent().all("prompt").pop()).await;
     let shown: Vec<_> = processes::of(akkd.home.root()).into_iter().filter(|p| p.command.contains("needle")).collect();
     assert!(shown.is_empty());
+    akkd.home.go_on();
     let said = akkd.wait_need(&id, Need::Done).await.message.unwrap().body;
     let length: usize = said.trim().strip_prefix("prompt length ").unwrap().parse().unwrap();
     assert!(length >= script.len());
@@ -144,10 +145,11 @@ story!(a_session_that_the_agent_forgot_is_told_and_replayed_only_when_asked, akk
         std::fs::remove_file(session.path()).unwrap();
     }
     // acpx makes a new session by itself and prompts it: what it says then could come from an agent that knows nothing.
-    akkd.send(&id, "sleep 5\nsay second").await;
+    akkd.send(&id, "until go.on\nsay second").await;
     let told = akkd.wait_need(&id, Need::Stalled).await.conversation.unwrap();
     assert!(told.stalled_reason.unwrap().contains("could not resume"));
-    assert!(akkd.agent().prompts("sleep 5\nsay second").len() <= 1);
+    assert!(akkd.agent().prompts("until go.on\nsay second").len() <= 1);
+    akkd.home.go_on();
     akkd.rpc().recover(params(&id)).await.unwrap();
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "second");
     assert_eq!(akkd.get(&id).await.recovery.unwrap().former_sessions.len(), 1);

@@ -11,10 +11,11 @@ use std::io::Read as _;
 /// SIGKILL in mid-turn, start again: the agent went on, its result is there, once; one prompt.
 async fn killed_in_mid_turn(transport: Transport) {
     let mut akkd = Plan::default().over(transport).start().await;
-    let script = "tool ls\nsleep 2\nsay survived";
+    let script = "tool ls\nuntil go.on\nsay survived";
     let id = akkd.delegate(script).await.conversation.conversation_id;
     let agent = akkd.prompted(script).await.pid;
     akkd.restart().await;
+    akkd.home.go_on();
     let answer = akkd.wait_need(&id, Need::Done).await;
     assert_eq!(answer.message.unwrap().body, "survived");
     let c = akkd.turn_over(&id).await;
@@ -51,10 +52,11 @@ async fn a_killed_akkd_finds_its_agent_again_over_acpx() {
 #[tokio::test]
 async fn what_the_agent_did_while_akkd_was_down_is_there_afterwards() {
     let mut akkd = Daemon::start().await;
-    let script = "sleep 0.5\ntool make\nsay finished alone";
+    let script = "until go.on\ntool make\nsay finished alone";
     let id = akkd.delegate(script).await.conversation.conversation_id;
     akkd.prompted(script).await;
     akkd.kill9();
+    akkd.home.go_on();
     wait_for("the agent to finish alone", async || akkd.agent().all("answer").pop()).await;
     akkd.start_again().await;
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "finished alone");
@@ -125,10 +127,11 @@ async fn a_large_prompt_that_a_crash_cuts_arrives_once_or_is_said_to_be_uncertai
 #[tokio::test]
 async fn messages_that_waited_are_sent_by_the_next_akkd() {
     let mut akkd = Daemon::start().await;
-    let id = akkd.delegate("sleep 1\nsay first").await.conversation.conversation_id;
-    akkd.prompted("sleep 1\nsay first").await;
+    let id = akkd.delegate("until go.on\nsay first").await.conversation.conversation_id;
+    akkd.prompted("until go.on\nsay first").await;
     akkd.send(&id, "say second").await;
     akkd.restart().await;
+    akkd.home.go_on();
     akkd.prompted("say second").await;
     wait_for("both results", async || (results(&akkd, &id).await == ["first", "second"]).then_some(())).await;
 }
@@ -172,11 +175,12 @@ async fn stop_leaves_running_turns_alone_and_lets_idle_agents_go() {
     let mut akkd = Daemon::start().await;
     let (_, _) = akkd.done("say idle").await;
     let idle = akkd.prompted("say idle").await.pid;
-    let id = akkd.delegate("sleep 1\nsay went on").await.conversation.conversation_id;
-    let busy = akkd.prompted("sleep 1\nsay went on").await.pid;
+    let id = akkd.delegate("until go.on\nsay went on").await.conversation.conversation_id;
+    let busy = akkd.prompted("until go.on\nsay went on").await.pid;
     akkd.stop(false).await;
     assert!(processes::lives(busy), "a running turn goes on");
     wait_for("the idle agent to be gone", async || (!processes::lives(idle)).then_some(())).await;
+    akkd.home.go_on();
     akkd.start_again().await;
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "went on");
 }

@@ -236,7 +236,7 @@ async fn an_akkd_that_runs_by_hand_hands_its_turn_over_to_the_service() {
     let login = Login::new();
     login.ctl(&["daemon", "start"]).await.ok();
     let by_hand = login.pid();
-    let task = login.delegate("sleep 2\nsay handed over").await;
+    let task = login.delegate("until go.on\nsay handed over").await;
     let said = login.ctl(&["daemon", "install"]).await.ok();
     assert!(
         said.stdout.contains(&format!("akkd (process {by_hand}), started by hand, was stopped")),
@@ -247,6 +247,7 @@ async fn an_akkd_that_runs_by_hand_hands_its_turn_over_to_the_service() {
     assert!(!login.socket().exists(), "its sockets are gone before systemd makes its own");
     let systemd = Systemd::listen(&login);
     let mut service = systemd.start(&[]);
+    login.home.go_on();
     assert_eq!(login.result(&task).await, "handed over");
     systemd.end(&mut service).await;
 }
@@ -297,11 +298,12 @@ async fn the_first_connection_starts_the_service_and_agents_outlive_it() {
     drop(client);
     systemd.hears("READY=1").await;
     systemd.hears("WATCHDOG=1").await;
-    let task = login.delegate("sleep 2\nsay outlived").await;
+    let task = login.delegate("until go.on\nsay outlived").await;
     systemd.end(&mut first).await;
     assert!(login.socket().exists(), "systemd's sockets are systemd's");
     assert!(!processes::of(login.root()).is_empty(), "the agent goes on");
     let mut second = systemd.start(&[]);
+    login.home.go_on();
     assert_eq!(login.result(&task).await, "outlived");
     // One more, as by hand or by mistake, says who is there and is not started again.
     let mut third = systemd.start(&[]);

@@ -133,7 +133,7 @@ async fn systemd_starts_restarts_and_lets_go_of_akkd_while_an_agent_works() {
     // An akkd of nobody's hands its turn over.
     login.ctl(&["daemon", "start"]).await.ok();
     let by_hand = login.pid();
-    let task = login.delegate("sleep 4\nsay survived all").await;
+    let task = login.delegate("until go.on\nsay survived all").await;
     let said = login.ctl(&["daemon", "install"]).await.ok();
     assert!(said.stdout.contains(&format!("akkd (process {by_hand})")), "{}", said.stdout);
     assert_eq!(active(), "active\nactive\nactive\n");
@@ -143,6 +143,7 @@ async fn systemd_starts_restarts_and_lets_go_of_akkd_while_an_agent_works() {
     // Another start while the agent works, then the end of its turn.
     systemctl(&login, &["restart", "akkd.service"]);
     assert_ne!(login.pid(), service);
+    login.home.go_on();
     assert_eq!(login.result(&task).await, "survived all");
     let again = login.ctl(&["daemon", "install"]).await.ok();
     assert!(again.stdout.contains("everything is in place"), "{}", again.stdout);

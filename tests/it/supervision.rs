@@ -186,15 +186,18 @@ async fn an_agent_that_answers_twice_or_goes_on_talking_ends_its_turn_once() {
 #[tokio::test]
 async fn a_report_of_the_stalled_turn_still_counts_and_one_of_an_older_turn_does_not() {
     let akkd = Daemon::start().await;
-    let (id, answer) = akkd.done("tool ls\nlate 0.5 callback done better late").await;
+    let (id, answer) = akkd.done("tool ls\nlate go.on callback done better late").await;
     assert_eq!(answer.need, Some(Need::Stalled));
+    akkd.home.go_on();
     let c = akkd.until(&id, Status::Idle).await;
     assert_eq!(c.stalled_reason, None);
 
-    let id = akkd.delegate("say one\nlate 1 callback error too late").await.conversation.conversation_id;
+    let id = akkd.delegate("say one\nlate too.late callback error too late").await.conversation.conversation_id;
     akkd.wait_need(&id, Need::Done).await;
-    akkd.send(&id, "sleep 2\nsay two").await;
+    let second = "write too.late\nuntil over.now\nsay two";
+    akkd.send(&id, second).await;
     wait_for("the late report", async || akkd.event_names(&id).await.contains(&"late_callback").then_some(())).await;
+    std::fs::write(akkd.home.workspace().join("over.now"), "").unwrap();
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "two");
 }
 

@@ -45,6 +45,12 @@ impl Home {
         self.root().canonicalize().expect("the folder is there").join("work")
     }
 
+    /// Lets agents go on whose script says `until go.on`: what a story needs a running turn for is over, however long it
+    /// took.
+    pub fn go_on(&self) {
+        std::fs::write(self.workspace().join("go.on"), "").expect("the workspace is there");
+    }
+
     /// Where the scriptable agent keeps its sessions.
     pub fn sessions(&self) -> PathBuf {
         self.root().join("sessions")

@@ -37,6 +37,8 @@ pub(super) enum Directive {
     Ask(String),
     /// `sleep S`: waits; a cancel ends the wait and the turn.
     Sleep(Duration),
+    /// `until FILE`: waits for a file in the session's directory; a cancel ends the wait and the turn.
+    Until(String),
     /// `block S`: waits, deaf to a cancel.
     Block(Duration),
     /// `hang`: never goes on, deaf to a cancel.
@@ -67,8 +69,9 @@ pub(super) enum Directive {
     RpcError { code: i64, message: String },
     /// `stop REASON`: ends the turn with this stop reason.
     Stop(String),
-    /// `late S DIRECTIVE`: S seconds after the prompt was answered.
-    Late(Duration, Box<Self>),
+    /// `late S DIRECTIVE`: S seconds after the prompt was answered. `late FILE DIRECTIVE`: when it was answered and the
+    /// file is there in the session's directory.
+    Late(Wait, Box<Self>),
     /// `twice`: the prompt is answered twice.
     Twice,
     /// `spawn S [own]`: a grandchild that lives S seconds, with `own` in its own session.
@@ -84,6 +87,15 @@ pub(super) enum Directive {
     EnvFile { name: String, file: String },
     /// `once NAME DIRECTIVE`: only the first time in this store (`--store`), whichever process it is.
     Once(String, Box<Self>),
+}
+
+/// What something waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Some time.
+    Time(Duration),
+    /// A file in the session's directory.
+    File(String),
 }
 
 /// What a tool call is about.
@@ -133,6 +145,7 @@ impl Directive {
             "mcp" if !tail.is_empty() => Self::Mcp { tool: first.to_owned(), text: text(tail) },
             "ask" if !rest.is_empty() => Self::Ask(text(rest)),
             "sleep" => Self::Sleep(seconds(rest, 1.0)?),
+            "until" if first.contains('.') && tail.is_empty() => Self::Until(first.to_owned()),
             "block" => Self::Block(seconds(rest, 1.0)?),
             "hang" if rest.is_empty() => Self::Hang,
             "ignorecancel" if rest.is_empty() => Self::IgnoreCancel,
@@ -151,7 +164,7 @@ impl Directive {
                 message: if tail.is_empty() { "Internal error".to_owned() } else { text(tail) },
             },
             "stop" => Self::Stop(stop_reason(rest)?),
-            "late" => Self::Late(seconds(first, 0.2)?, Box::new(Self::parse(tail)?)),
+            "late" => Self::Late(wait(first)?, Box::new(Self::parse(tail)?)),
             "twice" if rest.is_empty() => Self::Twice,
             "spawn" => Self::Spawn {
                 linger: seconds(first, 60.0)?,
@@ -191,6 +204,10 @@ fn seconds(text: &str, default: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(number).ok()
 }
 
+fn wait(word: &str) -> Option<Wait> {
+    seconds(word, 0.2).map(Wait::Time).or_else(|| word.contains('.').then(|| Wait::File(word.to_owned())))
+}
+
 fn millis(text: &str, default: u64) -> Option<Duration> {
     if text.is_empty() { Some(default) } else { text.parse().ok() }.map(Duration::from_millis)
 }
@@ -218,7 +235,7 @@ fn plain_name(word: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Call, Directive, script};
+    use super::{Call, Directive, Wait, script};
     use std::time::Duration;
 
     #[test]
@@ -232,7 +249,7 @@ mod tests {
                 Directive::Flood(2 << 20),
                 Directive::Tool(Call::new("read", "cat x")),
                 Directive::Late(
-                    Duration::from_millis(500),
+                    Wait::Time(Duration::from_millis(500)),
                     Box::new(Directive::Callback { kind: "done".into(), text: "it is done".into() })
                 ),
             ]
@@ -241,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_plain_sentence_is_no_script_even_when_it_begins_with_the_word_of_a_directive() {
-        for plain in ["fix the parser", "write a parser", "stop the server from crashing", "plan the release", ""] {
+        for plain in ["fix the parser", "write a parser", "stop the server from crashing", "plan the release", "until 3.5 is out", ""] {
             assert_eq!(script(plain), None, "{plain}");
         }
     }

@@ -1,7 +1,7 @@
 //! One turn: carries out what the prompt asks for.
 
 use super::agent::Agent;
-use super::directive::{Call, Directive, script};
+use super::directive::{Call, Directive, Wait, script};
 use super::mcp;
 use super::prompt::Prompt;
 use super::session::{Cancel, Session};
@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How big the pieces of a flood are, in bytes.
 const FLOOD_PIECE: usize = 8 << 10;
 
+/// How often the agent looks whether the file is there that it waits for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 static TOOL_CALLS: AtomicU64 = AtomicU64::new(1);
 
 /// What a turn came to.
@@ -28,7 +31,7 @@ pub(super) struct Outcome {
     /// Whether it is given twice.
     pub(super) twice: bool,
     /// What comes after it.
-    pub(super) late: Vec<(Duration, Directive)>,
+    pub(super) late: Vec<(Wait, Directive)>,
 }
 
 /// Whether a turn goes on.
@@ -67,7 +70,7 @@ impl Turn {
                     }
                     match line {
                         Directive::Twice => twice = true,
-                        Directive::Late(pause, directive) => late.push((pause, *directive)),
+                        Directive::Late(wait, directive) => late.push((wait, *directive)),
                         line => match self.step(&line) {
                             Ok(Step::Next) => {}
                             Ok(Step::Stop(reason)) => {
@@ -93,9 +96,16 @@ impl Turn {
     }
 
     /// What the script wants after the answer.
-    pub(super) fn after(&self, late: Vec<(Duration, Directive)>) {
-        for (pause, directive) in late {
-            std::thread::sleep(pause);
+    pub(super) fn after(&self, late: Vec<(Wait, Directive)>) {
+        for (wait, directive) in late {
+            match wait {
+                Wait::Time(time) => std::thread::sleep(time),
+                Wait::File(file) => {
+                    while !self.path(&file).exists() {
+                        std::thread::sleep(LOOK_AGAIN);
+                    }
+                }
+            }
             if let Err(e) = self.step(&directive) {
                 super::complain(&format!("demo agent: late: {}", e.message));
             }
@@ -146,6 +156,12 @@ impl Turn {
                 return Ok(Step::Stop("end_turn".to_owned()));
             }
             Directive::Sleep(time) => self.pause(*time),
+            Directive::Until(file) => {
+                let path = self.path(file);
+                while !path.exists() && !self.is_cancelled() {
+                    self.pause(LOOK_AGAIN);
+                }
+            }
             Directive::Block(time) => {
                 let before = self.deaf.get();
                 self.turn_deaf();
@@ -215,8 +231,13 @@ impl Turn {
     }
 
     fn write(&self, file: &str, text: &str) -> Result<(), RpcError> {
-        let path = locked(&self.session.kept).cwd.join(file);
+        let path = self.path(file);
         std::fs::write(&path, text).map_err(|e| RpcError::new(-32603, format!("{}: {e}", path.display())))
+    }
+
+    /// A file of the session's directory.
+    fn path(&self, file: &str) -> PathBuf {
+        locked(&self.session.kept).cwd.join(file)
     }
 
     /// Whether the turn ends because it was cancelled.
