@@ -220,7 +220,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-fn is_stopping(e: &Error) -> bool {
+pub(crate) fn is_stopping(e: &Error) -> bool {
     matches!(e, Error::Refused(failure) if failure.kind == ErrorKind::Stopping)
 }
 

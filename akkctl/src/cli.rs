@@ -16,6 +16,7 @@ use akk_proto::delivery::SinkKind;
 use akk_proto::message::MessageType;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueHint};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub(crate) use openclaw::{OpenClaw, OpenClawInstall, OpenClawPlace};
@@ -58,6 +59,16 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// `akkctl help COMMAND…` is taken as `akkctl COMMAND… --help`: a command of its own would have a page, a completion and
+/// a line in every list, for nothing.
+pub(crate) fn help_as_an_option(mut words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
 }
 
 /// What to do.

@@ -22,6 +22,19 @@ macro_rules! parsed {
 }
 
 #[test]
+fn help_is_had_by_its_name_too() {
+    for (typed, parsed) in [
+        ("akkctl help", "akkctl --help"),
+        ("akkctl help daemon logs", "akkctl daemon logs --help"),
+        ("akkctl", "akkctl"),
+    ] {
+        let words = help_as_an_option(typed.split(' ').map(Into::into).collect());
+        assert_eq!(words, parsed.split(' ').collect::<Vec<_>>());
+    }
+    assert_eq!(help_as_an_option(vec!["akkctl".into(), "send".into(), "help".into()])[2], "help");
+}
+
+#[test]
 fn the_definition_is_sound() {
     Cli::command().debug_assert();
 }

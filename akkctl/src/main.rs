@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == "demo-agent") {
         return demo_agent::run(std::env::args_os().skip(2));
     }
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::parse_from(cli::help_as_an_option(std::env::args_os().collect()));
     ExitCode::from(run(cli).unwrap_or_else(|e| failed(&e)))
 }
 

@@ -10,6 +10,7 @@ use akk_proto::event::TurnOutcome;
 use akk_tests::daemon::params;
 use akk_tests::raw::Raw;
 use akk_tests::{Daemon, Home, Plan, Refusal, ctl, wait_for};
+use nix::sys::signal::Signal;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -273,7 +274,9 @@ async fn leaving_a_wait_with_ctrl_c_leaves_the_work_running() {
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     akkd.prompted("until go.on\nsay went on").await;
     let pid = nix::unistd::Pid::from_raw(child.id().unwrap() as i32);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    // Tests that were started in the background of a shell, and all that they start, know no Ctrl-C.
+    let leave = if akk_tests::processes::knows_ctrl_c() { Signal::SIGINT } else { Signal::SIGTERM };
+    nix::sys::signal::kill(pid, leave).unwrap();
     let mut child = child;
     child.wait().await.unwrap();
     akkd.home.go_on();

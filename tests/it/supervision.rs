@@ -255,8 +255,7 @@ async fn an_akkd_that_was_started_in_the_background_hands_no_ignored_signal_to_a
     let akkd = Daemon::start_with(Plan { akkd: Some(akkd), ..Plan::default() }, home).await;
     akkd.delegate("sleep 600").await;
     let agent = akkd.prompted("sleep 600").await.pid;
-    let status = std::fs::read_to_string(format!("/proc/{agent}/status")).unwrap();
-    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:")).unwrap().trim();
     // SIGHUP, SIGINT and SIGQUIT are the three lowest bits; Rust's runtime ignores SIGPIPE in the agent itself.
-    assert_eq!(u64::from_str_radix(ignored, 16).unwrap() & 0b111, 0, "{ignored}");
+    let ignored = akk_tests::processes::ignored(agent).unwrap();
+    assert_eq!(ignored & 0b111, 0, "{ignored:b}");
 }

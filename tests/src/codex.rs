@@ -285,6 +285,8 @@ fn end(child: &mut Child, signal: Signal) {
 /// A person sends a message, once no turn runs any more: while one does, it would go into that one.
 pub async fn say(terminal: &Terminal, message: &str) {
     wait_for("the end of the turn on the screen", async || rests(&terminal.shown()).then_some(())).await;
+    // codex (0.169) may put a text back that it took while a turn was being broken off: what stands there goes (Ctrl-U).
+    terminal.keys("\x15");
     terminal.keys(message);
     terminal.shows(message).await;
     terminal.keys("\r");

@@ -103,3 +103,15 @@ fn kilobytes(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|l| l.strip_prefix(name))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
+
+/// The signals that a process ignores, the lowest bit is signal 1; none where the platform does not tell them.
+pub fn ignored(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(ignored.trim(), 16).ok()
+}
+
+/// Whether SIGINT ends a process that is started here: a shell takes that from what it starts in the background.
+pub fn knows_ctrl_c() -> bool {
+    ignored(std::process::id()).is_none_or(|ignored| ignored & 0b10 == 0)
+}

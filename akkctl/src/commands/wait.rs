@@ -1,11 +1,11 @@
 //! `akkctl wait`: blocks until a conversation needs someone.
 
 use super::{Context, show_raw};
+use crate::akkd::is_stopping;
 use crate::cli::Wait;
 use crate::error::{Error, Result};
 use crate::output;
 use akk_proto::api::{WaitAnswer, WaitParams};
-use akk_proto::error::ErrorKind;
 use std::time::{Duration, Instant};
 
 /// akkd's longest wait; a longer one is several.
@@ -42,8 +42,14 @@ pub(super) fn until_needed(mut which: Which<'_>, timeout: Option<Duration>, cont
     let mut akkd = context.akkd();
     if matches!(which, Which::Any { since: None }) {
         // What happens while akkd is replaced belongs to "from now on" too.
-        let now: WaitAnswer = akkd.call_once("conversation.wait", &params(which, Duration::ZERO), GRACE)?.read()?;
-        which = Which::Any { since: now.cursor };
+        let now = match akkd.call_once("conversation.wait", &params(which, Duration::ZERO), GRACE) {
+            Err(e) if e.is_broken_connection() || is_stopping(&e) => {
+                akkd.reconnect()?;
+                akkd.call_once("conversation.wait", &params(which, Duration::ZERO), GRACE)
+            }
+            other => other,
+        };
+        which = Which::Any { since: now?.read::<WaitAnswer>()?.cursor };
     }
     loop {
         let left = timeout.map_or(LONGEST_CALL, |t| t.saturating_sub(begun.elapsed()).min(LONGEST_CALL));
@@ -54,7 +60,7 @@ pub(super) fn until_needed(mut which: Which<'_>, timeout: Option<Duration>, cont
                 continue;
             }
             // Also said when akkd is about to be replaced by a newer one.
-            Err(Error::Refused(f)) if f.kind == ErrorKind::Stopping => {
+            Err(e) if is_stopping(&e) => {
                 akkd.reconnect()?;
                 continue;
             }

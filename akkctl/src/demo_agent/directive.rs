@@ -258,7 +258,14 @@ mod tests {
 
     #[test]
     fn a_plain_sentence_is_no_script_even_when_it_begins_with_the_word_of_a_directive() {
-        for plain in ["fix the parser", "write a parser", "stop the server from crashing", "plan the release", "until 3.5 is out", ""] {
+        for plain in [
+            "fix the parser",
+            "write a parser",
+            "stop the server from crashing",
+            "plan the release",
+            "until 3.5 is out",
+            "",
+        ] {
             assert_eq!(script(plain), None, "{plain}");
         }
     }

@@ -142,6 +142,6 @@ fn is_proxy(name: &str) -> bool {
 
 /// Whether an address such as `socks5://user:password@host:1080` holds a password. A name without one counts too:
 /// tokens are given so. Nothing else in a proxy's address has an `@`.
-fn has_password(address: &str) -> bool {
+pub(crate) fn has_password(address: &str) -> bool {
     address.contains('@')
 }

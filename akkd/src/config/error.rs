@@ -1,5 +1,6 @@
 //! What can be wrong with the configuration, and where.
 
+use akk_core::redact::redact;
 use akk_proto::error::{ErrorKind, Failure};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -76,8 +77,9 @@ impl Source<'_> {
             path: self.path.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            message: message.into(),
-            hint: hint.into(),
+            // A value at the wrong place may be a secret, and the sentence stands in logs.
+            message: redact(&message.into()),
+            hint: redact(&hint.into()),
         }
     }
 }

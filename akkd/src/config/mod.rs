@@ -57,6 +57,7 @@ pub mod spelling;
 mod tests;
 
 pub use environment::agent_environment;
+pub(crate) use environment::has_password;
 pub use error::ConfigError;
 pub use source::ConfigSource;
 

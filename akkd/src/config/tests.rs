@@ -40,6 +40,14 @@ fn without_a_file_the_documented_defaults_hold() {
 }
 
 #[test]
+fn a_secret_at_the_wrong_place_is_not_repeated() {
+    let said = wrong("[agents.a]\ncommand = [\"a\"]\nenv = \"OPENAI_API_KEY=geheim-1234\"\n");
+    assert!(said.contains("OPENAI_API_KEY=[redacted]") && !said.contains("geheim"), "{said}");
+    let said = wrong("delete_after_days = \"http://me:geheim@proxy:3128\"\n");
+    assert!(said.contains("http://[redacted]@proxy") && !said.contains("geheim"), "{said}");
+}
+
+#[test]
 fn everything_that_can_be_set_is_taken_over() {
     let c = parse(
         r#"

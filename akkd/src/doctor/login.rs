@@ -16,8 +16,8 @@ pub(super) enum Login {
     Unseen(&'static str),
 }
 
-/// The login of one agent.
-pub(super) async fn look(name: &str, program: &Path, env: &BTreeMap<String, String>) -> Option<Login> {
+/// The login of one agent: what its program says of it, where there is one, and what can be seen without.
+pub(super) async fn look(name: &str, program: Option<&Path>, env: &BTreeMap<String, String>) -> Option<Login> {
     let home = env.get("HOME").map(PathBuf::from).unwrap_or_default();
     let folder = |variable: &str, usual: &str| {
         env.get(variable).filter(|v| !v.is_empty()).map_or_else(|| home.join(usual), PathBuf::from)
@@ -30,11 +30,11 @@ pub(super) async fn look(name: &str, program: &Path, env: &BTreeMap<String, Stri
             }
             // Asked of Codex itself, which knows where it keeps it (`cli_auth_credentials_store`). It opens no
             // connection for that (seen of 0.169.0); its exit code is 1 where there is none.
-            let env = asking::environment(env);
-            judge_codex(
-                &asking::ask(program, &["login", "status"], &env, PATIENCE).await,
-                folder("CODEX_HOME", ".codex").join("auth.json").is_file(),
-            )
+            let status = match program {
+                Some(program) => asking::ask(program, &["login", "status"], &asking::environment(env), PATIENCE).await,
+                None => Answer::Silent,
+            };
+            judge_codex(&status, folder("CODEX_HOME", ".codex").join("auth.json").is_file())
         }
         "claude" => {
             const KEYS: [&str; 3] = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"];
@@ -109,10 +109,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_login_is_seen_by_a_file_or_a_variable_and_never_read() {
+        for program in [Some(Path::new("/no/such/program")), None] {
+            sees_each(program).await;
+        }
+    }
+
+    async fn sees_each(program: Option<&Path>) {
         let home = tempfile::tempdir().unwrap();
         let text = home.path().to_str().unwrap().to_owned();
         let mut env = BTreeMap::from([("HOME".to_owned(), text)]);
-        let program = Path::new("/no/such/program");
         for (name, file, key) in [
             ("claude", ".claude/.credentials.json", "CLAUDE_CODE_OAUTH_TOKEN"),
             ("gemini", ".gemini/oauth_creds.json", "GEMINI_API_KEY"),

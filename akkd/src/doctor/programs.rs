@@ -51,13 +51,40 @@ async fn one(known: &Known, config: &Config, around: &Surroundings, used: bool) 
     let env = agent_environment(spec, &around.env, None);
     let path = env.get("PATH").map(String::as_str);
     let program = match config.codex_command.as_slice() {
-        [command] if known.name == "codex" => find(command, path).ok()?,
-        _ => known.programs.iter().find_map(|name| find(name, path).ok())?,
+        [command] if known.name == "codex" => find(command, path).ok(),
+        _ => known.programs.iter().find_map(|name| find(name, path).ok()),
+    };
+    let Some(program) = program else {
+        // What speaks for the agent may bring it along, as the packages that npx runs do. They use the same login.
+        return if used { login::look(known.name, None, &env).await.map(|login| absent(known, &login)) } else { None };
     };
     let asked = asking::environment(&env);
-    let (answer, login) =
-        tokio::join!(asking::ask(&program, &["--version"], &asked, PATIENCE), login::look(known.name, &program, &env),);
+    let (answer, login) = tokio::join!(
+        asking::ask(&program, &["--version"], &asked, PATIENCE),
+        login::look(known.name, Some(&program), &env)
+    );
     Some(judge(known, &short(&program, &env), &answer, login.as_ref(), used))
+}
+
+/// The line of a program that is not there itself, for the login of the agent that is used all the same.
+fn absent(known: &Known, login: &Login) -> Check {
+    let line = |level, login: String, hint: Option<String>| {
+        let found = format!("not in the agents' PATH by itself; {login}");
+        Check::new(check::AGENTS, known.name, level, found, hint.as_deref())
+    };
+    match login {
+        Login::Seen(how) => line(CheckLevel::Ok, how.clone(), None),
+        Login::None(how) => line(
+            CheckLevel::Warn,
+            "nobody is logged in".to_owned(),
+            Some(format!("Log in with {how}; for that the program must be installed.")),
+        ),
+        Login::Unseen(how) => line(
+            CheckLevel::Note,
+            "whether somebody is logged in cannot be seen".to_owned(),
+            Some(format!("If nobody is: {how}; for that the program must be installed.")),
+        ),
+    }
 }
 
 /// The line of one program.
@@ -164,9 +191,33 @@ mod tests {
         let env = [("PATH".to_owned(), empty.path().to_str().unwrap().to_owned())].into();
         let around = Surroundings { akkctl: "/akkctl".into(), env };
         let config = Config::parse(Path::new("/c"), "", &around).unwrap();
-        let checks = look(&config, &around, &["codex"]).await;
+        let checks = look(&config, &around, &["acpx"]).await;
         assert_eq!(checks.len(), 1);
         assert_eq!((checks[0].level, checks[0].name.as_str()), (CheckLevel::Note, "not found"));
         assert!(checks[0].found.starts_with("codex, claude, cursor, gemini, acpx, node, openclaw: "));
+    }
+
+    #[tokio::test]
+    async fn the_login_of_an_agent_that_an_adapter_brings_along_is_told_without_its_program() {
+        let home = tempfile::tempdir().unwrap();
+        let text = home.path().to_str().unwrap().to_owned();
+        let env = [("PATH".to_owned(), text.clone()), ("HOME".to_owned(), text)].into();
+        let around = Surroundings { akkctl: "/akkctl".into(), env };
+        let config = Config::parse(Path::new("/c"), "", &around).unwrap();
+        let told = async |used: &[&str]| {
+            let checks = look(&config, &around, used).await.into_iter();
+            checks.map(|c| (c.level, format!("{}: {}", c.name, c.found))).collect::<Vec<_>>()
+        };
+        let unseen = told(&["codex"]).await;
+        assert_eq!(unseen[0].0, CheckLevel::Note);
+        assert!(unseen[0].1.ends_with("whether somebody is logged in cannot be seen"), "{unseen:?}");
+        std::fs::create_dir(home.path().join(".codex")).unwrap();
+        std::fs::write(home.path().join(".codex/auth.json"), "geheim").unwrap();
+        let (level, line) = told(&["codex"]).await.swap_remove(0);
+        assert_eq!(level, CheckLevel::Ok);
+        assert_eq!(line, "codex: not in the agents' PATH by itself; a login is kept in auth.json");
+        if !cfg!(target_os = "macos") {
+            assert_eq!(told(&["claude"]).await[0].0, CheckLevel::Warn);
+        }
     }
 }

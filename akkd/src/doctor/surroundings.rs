@@ -1,6 +1,7 @@
 //! What agents find around them, and what akkd runs on: environment, clock, limits of the system.
 
 use super::short;
+use crate::config::has_password;
 use crate::platform::Watches;
 use akk_proto::Timestamp;
 use akk_proto::api::{Check, CheckLevel, check};
@@ -109,10 +110,11 @@ pub(super) fn environment(env: &BTreeMap<String, String>, path: Option<&str>, co
     }
     let whose = if configured { "set in config.toml" } else { "akkd's own" };
     let mut checks = vec![line("PATH", CheckLevel::Ok, format!("{whose}: {}", folders.join(" ")), None)];
+    // One with a password does not pass: the configuration's warnings say so.
     let proxies: Vec<String> = env
         .iter()
-        .filter(|(name, value)| is_proxy(name) && !value.is_empty())
-        .map(|(name, value)| format!("{name}={}", without_password(value)))
+        .filter(|(name, value)| is_proxy(name) && !value.is_empty() && !has_password(value))
+        .map(|(name, value)| format!("{name}={value}"))
         .collect();
     if !proxies.is_empty() {
         checks.push(line("proxy", CheckLevel::Ok, proxies.join(" "), None));
