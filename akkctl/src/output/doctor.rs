@@ -35,6 +35,7 @@ fn summary(checks: &[Check], view: &View) -> String {
     let of = |level| checks.iter().filter(move |c| c.level == level);
     let (problems, warnings) = (of(CheckLevel::Fail).count() as u64, of(CheckLevel::Warn).count() as u64);
     let (style, text) = match (problems, warnings) {
+        (0, 0) if of(CheckLevel::Ok).count() == 0 => return "Nothing is set up here yet.\n".to_owned(),
         (0, 0) => return view.paint(GOOD, "Everything that was looked at works.\n"),
         (0, n) => (WARN, format!("It works, with {}.", counted(n, "warning"))),
         (n, 0) => (ALERT, format!("{}.", counted(n, "problem"))),
@@ -107,9 +108,9 @@ mod tests {
             Some("Free some room."),
         );
         let agent = Check::new(AGENTS, "an agent with a very long name", CheckLevel::Ok, "runs", None);
-        let all = [ok.clone(), fail, agent, note, warn.clone()];
+        let all = [ok.clone(), fail, agent, note.clone(), warn.clone()];
         insta::assert_snapshot!(
-            [shown(&all), shown(&[ok.clone(), warn]), shown(&[ok]), shown(&[plain])].join("\n---\n")
+            [shown(&all), shown(&[ok.clone(), warn]), shown(&[ok]), shown(&[plain]), shown(&[note])].join("\n---\n")
         );
     }
 

@@ -3,6 +3,7 @@
 mod akkd;
 mod events;
 pub(crate) mod sessions;
+mod takeovers;
 
 pub(crate) use akkd::{audit, deliveries, info};
 pub(crate) use events::{every_event, exchange};

@@ -1,88 +1,9 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, mock, test } from "node:test";
-import { deliveryService } from "../lib/deliveries.js";
-import { Gateway } from "../lib/gateway.js";
+import { mock, test } from "node:test";
 import { GatewayError } from "../lib/loopback.js";
-import { ScriptedAkkd } from "./scripted-akkd.mjs";
-import { ScriptedOpenClaw } from "./scripted-openclaw.mjs";
-
-const ID = "akk:task-20260620T140525-0a1b2c3d:m1";
-const DELEGATED = Date.UTC(2026, 5, 20, 14, 5, 25);
-const TEXT = "[Agent Knock Knock] codex has finished.";
-
-let akkd;
-let openclaw;
-let open;
-let service;
-
-beforeEach(async () => {
-  akkd = await new ScriptedAkkd().listen();
-  for (const method of ["delivery.handed", "delivery.ack", "delivery.failed", "delivery.probed"]) akkd.answer(method, () => ({}));
-  open = akkd.subscriptions("delivery.subscribe", "delivery.item");
-  openclaw = new ScriptedOpenClaw();
-});
-afterEach(async () => {
-  mock.timers.reset();
-  await service?.stop();
-  service = undefined;
-  newProcess();
-  await akkd.remove();
-});
-
-/** The gateway's process begins, or begins anew: nothing is left in memory. */
-function newProcess() {
-  delete globalThis[Symbol.for("agent-knock-knock.deliveries")];
-}
-
-async function start(process = "process-1") {
-  const subscriptions = open.length;
-  service = deliveryService({
-    api: openclaw.api,
-    socketPath: akkd.socketPath,
-    gateway: "openclaw:/test",
-    process,
-    through: new Gateway(openclaw.api, openclaw.parts),
-  });
-  await service.start();
-  await until(() => open.length > subscriptions);
-}
-
-/** SIGKILL of the gateway, and its restart: first services, then its own recovery. */
-async function killAndRestart(process = "process-2") {
-  openclaw.kill();
-  await service.stop();
-  newProcess();
-  await start(process);
-  const recovered = openclaw.recover();
-  return { recovered };
-}
-
-function offer(more = {}) {
-  const { recipient, asked_at, orchestrator = "agent:main:main", ...rest } = more;
-  const body = {
-    key: ID, conversation_id: ID.split(":")[1], message_id: "m1", kind: "done", orchestrator, asked_at,
-    recipient: recipient ?? { session_id: openclaw.entry(orchestrator)?.sessionId, agent_id: "main" },
-  };
-  open.at(-1).push({ item: "offer", delivery_id: ID, attempt: 1, look_first: false, by_person: false, body, text: TEXT, ...rest });
-}
-
-/** Lets what is ready happen; with mocked timers, lets time pass, too. */
-async function until(condition) {
-  const began = performance.now();
-  while (!condition()) {
-    assert.ok(performance.now() - began < 20_000, `did not come: ${condition}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-async function minutes(count) {
-  for (let i = 0; i < count * 60; i += 1) {
-    mock.timers.tick(1000);
-    for (let j = 0; j < 3; j += 1) await new Promise((resolve) => setImmediate(resolve));
-  }
-}
-const asked = (method) => akkd.asked.filter((request) => request.method === method).map(({ params }) => params);
-const settled = () => akkd.asked.filter(({ method }) => method === "delivery.ack" || method === "delivery.failed").map(({ params }) => params);
-const answers = () => openclaw.chat.filter((line) => line.startsWith("answer"));
+import {
+  DELEGATED, ID, TEXT, akkd, answers, asked, begin, killAndRestart, minutes, newProcess, offer, open, openclaw, service, settled, start, until,
+} from "./played-deliveries.mjs";
 
 test("a_report_is_told_once_and_acknowledged_when_its_run_has_ended", async () => {
   await start();
@@ -264,8 +185,7 @@ test("a_call_without_an_answer_is_repeated_under_its_key_and_told_once", async (
       return answer;
     },
   };
-  service = deliveryService({ api: openclaw.api, socketPath: akkd.socketPath, gateway: "g", process: "p", through: new Gateway(openclaw.api, parts) });
-  await service.start();
+  await begin("process-1", parts);
   await until(() => open.length);
   offer();
   await until(() => lost);
@@ -401,123 +321,6 @@ test("a_recovery_that_is_not_over_is_left_alone", async () => {
   }
 });
 
-test("a_session_that_the_user_reset_is_not_told", async () => {
-  openclaw.reset("new", DELEGATED + 60_000);
-  await start();
-  offer();
-  await until(() => settled().length);
-  assert.equal(settled()[0].reason, "recipient_gone");
-  assert.equal(openclaw.calls.length, 0);
-});
-
-test("a_session_that_was_reset_before_the_task_or_by_a_policy_is_told", async () => {
-  openclaw.reset("reset", DELEGATED - 60_000);
-  openclaw.reset("daily", DELEGATED + 60_000);
-  openclaw.events().push({ type: "compaction", summary: "…" });
-  await start();
-  offer();
-  await until(() => settled().length);
-  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
-});
-
-test("a_task_that_went_on_after_a_reset_is_told", async () => {
-  openclaw.reset("new", DELEGATED + 60_000);
-  await start();
-  offer({ asked_at: new Date(DELEGATED + 120_000).toISOString() });
-  await until(() => settled().length);
-  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
-});
-
-test("compaction_hides_nothing_that_arrived", async () => {
-  await start();
-  offer();
-  await until(() => settled().length);
-  openclaw.events().push({ type: "compaction", summary: "…" });
-  await killAndRestart();
-  offer({ attempt: 2, look_first: true });
-  await until(() => settled().length === 2);
-  assert.deepEqual([openclaw.chat.length, openclaw.calls.length], [1, 1]);
-});
-
-test("a_session_that_is_gone_archived_or_another_one_is_not_told", async () => {
-  await start();
-  for (const change of [
-    () => Object.assign(openclaw.entry(), { archivedAt: 1 }),
-    () => Object.assign(openclaw.session("agent:main:main"), {}),
-    () => openclaw.forget("agent:main:main"),
-  ]) {
-    const recipient = { session_id: "session-1", agent_id: "main" };
-    change();
-    const before = settled().length;
-    offer({ recipient });
-    await until(() => settled().length > before);
-    assert.equal(settled().at(-1).reason, "recipient_gone");
-  }
-  assert.equal(openclaw.calls.length, 0);
-});
-
-test("a_session_that_a_policy_rolled_over_is_told_under_its_new_id", async () => {
-  const old = openclaw.entry().sessionId;
-  openclaw.session("agent:main:main", { previousSessionId: old, usageFamilySessionIds: [old] });
-  await start();
-  offer({ recipient: { session_id: old, agent_id: "main" } });
-  await until(() => settled().length);
-  assert.equal(openclaw.calls[0].expectedExistingSessionId, openclaw.entry().sessionId);
-  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
-});
-
-test("whether_it_arrived_in_a_transcript_that_is_gone_cannot_be_known", async () => {
-  await start();
-  openclaw.session("agent:main:main");
-  offer({ attempt: 2, look_first: true, handed: { attempt: 1, run_id: ID, session_id: "session-0", process: "process-0" } });
-  await until(() => settled().length);
-  assert.equal(settled()[0].reason, "uncertain");
-  assert.equal(openclaw.calls.length, 0);
-});
-
-test("another_delivery_with_a_longer_name_proves_nothing", async () => {
-  openclaw.events().push(
-    { type: "message", message: { role: "user", content: TEXT, idempotencyKey: `${ID}0:user` } },
-    { type: "message", message: { role: "user", content: TEXT } },
-    { type: "message", message: { role: "assistant", stopReason: "stop" } },
-  );
-  await start();
-  offer({ attempt: 2, look_first: true });
-  await until(() => settled().length);
-  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
-});
-
-test("a_person_may_have_it_told_again_whatever_is_known", async () => {
-  openclaw.reset("new", DELEGATED + 60_000);
-  openclaw.events().push(
-    { type: "message", message: { role: "user", content: TEXT, idempotencyKey: `${ID}:user` } },
-    { type: "message", message: { role: "assistant", stopReason: "stop" } },
-  );
-  await start();
-  offer({ attempt: 4, by_person: true });
-  await until(() => settled().length);
-  assert.deepEqual(openclaw.calls.map((call) => call.idempotencyKey), [`${ID}#4`]);
-  assert.deepEqual(settled(), [{ delivery_id: ID, attempt: 4 }]);
-});
-
-test("what_was_told_since_a_person_asked_is_not_told_again", async () => {
-  await start();
-  openclaw.failsToWait = 1;
-  offer({ attempt: 2, by_person: true });
-  await until(() => settled().length);
-  assert.equal(settled()[0].reason, "refused", "the gateway stops, and answers nothing more");
-  const [handed] = asked("delivery.handed");
-  // In the same process.
-  offer({ attempt: 3, by_person: true, handed });
-  await until(() => settled().length === 2);
-  // And in the next one.
-  await killAndRestart();
-  offer({ attempt: 3, by_person: true, handed });
-  await until(() => settled().length === 3);
-  assert.deepEqual(settled().slice(1), [{ delivery_id: ID, attempt: 3 }, { delivery_id: ID, attempt: 3 }]);
-  assert.deepEqual(openclaw.chat, [`answer to ${TEXT}`]);
-});
-
 test("what_was_withdrawn_is_not_followed_any_more", async () => {
   openclaw.model = () => new Promise(() => {});
   await start();
@@ -539,10 +342,7 @@ test("a_probe_is_answered_with_what_the_gateway_says", async () => {
 
 test("akkd_may_come_and_go", async () => {
   await akkd.vanish();
-  service = deliveryService({
-    api: openclaw.api, socketPath: akkd.socketPath, gateway: "g", process: "p", through: new Gateway(openclaw.api, openclaw.parts),
-  });
-  await service.start();
+  await begin();
   await akkd.listen();
   await akkd.until(({ method }) => method === "delivery.subscribe");
   await until(() => open.length);
