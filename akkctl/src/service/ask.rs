@@ -63,6 +63,10 @@ fn hint(platform: Platform, said: &str) -> String {
             `loginctl enable-linger` first. `akkctl daemon start` works without a service, once `akkctl daemon uninstall` \
             has removed one that is installed."
         }
+        Platform::Systemd if said.contains("does not exist") && std::env::var_os("XDG_CONFIG_HOME").is_some() => {
+            "systemd looks for units in its own folders, and XDG_CONFIG_HOME, which this shell sets, may name another one: \
+            try `env -u XDG_CONFIG_HOME akkctl daemon install`."
+        }
         Platform::Systemd => "Look into `systemctl --user status akkd.service` and `journalctl --user -u akkd`.",
         Platform::Launchd => {
             "A service needs a login at the screen, not by ssh alone. Look into `akkctl daemon logs`; `akkctl daemon \

@@ -208,7 +208,8 @@ pub(super) fn stop(platform: Platform) -> Vec<Step> {
     }
 }
 
-/// Stops the service and removes `files`; nothing where there are none.
+/// Stops the service and removes `files`; nothing where there are none. A unit whose file is gone already, as after an end
+/// that was cut off, is one that systemd may have forgotten: it is told of all the same, and may say so.
 pub(super) fn uninstall(platform: Platform, uid: u32, files: &[PathBuf]) -> Vec<Step> {
     if files.is_empty() {
         return Vec::new();
@@ -216,9 +217,21 @@ pub(super) fn uninstall(platform: Platform, uid: u32, files: &[PathBuf]) -> Vec<
     let removed = files.iter().cloned().map(Step::Remove);
     match platform {
         Platform::Systemd => {
-            let mut steps = stop_listening(platform);
-            steps.extend(stop(platform));
-            steps.push(Step::Order(all("disable")));
+            let is_there = |unit: &&str| files.iter().any(|file| file.ends_with(unit));
+            let mut steps = Vec::new();
+            let mut tell = |verb: &str, units: &[&str]| {
+                let (there, gone): (Vec<&str>, Vec<&str>) = units.iter().partition(|unit| is_there(unit));
+                let order = |units: Vec<&str>| words(&[&["--user", verb], &*units].concat());
+                if !gone.is_empty() {
+                    steps.push(Step::Try(order(gone)));
+                }
+                if !there.is_empty() {
+                    steps.push(Step::Order(order(there)));
+                }
+            };
+            tell("stop", &SOCKETS);
+            tell("stop", &[UNIT]);
+            tell("disable", &[SOCKETS[0], SOCKETS[1], UNIT]);
             steps.extend(removed);
             steps.push(Step::Order(words(&["--user", "daemon-reload"])));
             // Else a failure of long ago is shown of a unit that is gone.

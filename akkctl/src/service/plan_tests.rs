@@ -174,11 +174,27 @@ fn starting_starts_the_sockets_too() {
 
 #[test]
 fn the_end_of_an_installation_undoes_what_it_did_and_nothing_twice() {
-    let files = [PathBuf::from("/u/f")];
+    let files = [SOCKETS[0], SOCKETS[1], UNIT].map(|name| Path::new("/u").join(name));
+    let mut expected = vec!["stop SOCKETS", "stop SERVICE", "disable SOCKETS SERVICE"];
+    expected.extend(["remove /u/akkd-control.socket", "remove /u/akkd-callback.socket", "remove /u/SERVICE"]);
+    expected.extend(["daemon-reload", RESET]);
+    assert_eq!(told(&uninstall(Platform::Systemd, 501, &files)), expected);
     assert_eq!(
-        told(&uninstall(Platform::Systemd, 501, &files)),
-        ["stop SOCKETS", "stop SERVICE", "disable SOCKETS SERVICE", "remove /u/f", "daemon-reload", RESET]
+        told(&uninstall(Platform::Systemd, 501, &files[1..])),
+        [
+            "try stop akkd-control.socket",
+            "stop akkd-callback.socket",
+            "stop SERVICE",
+            "try disable akkd-control.socket",
+            "disable akkd-callback.socket SERVICE",
+            "remove /u/akkd-callback.socket",
+            "remove /u/SERVICE",
+            "daemon-reload",
+            RESET
+        ],
+        "an end that was cut off is gone on with"
     );
+    let files = [PathBuf::from("/u/f")];
     assert_eq!(
         told(&uninstall(Platform::Launchd, 501, &files)),
         ["try bootout gui/501/agent-knock-knock.akkd", "await end", "remove /u/f"]
