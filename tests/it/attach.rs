@@ -33,7 +33,7 @@ async fn free(akkd: &Native, session: &str) {
 
 /// Sends a message as soon as the person's turn is over. The terminal shows the last text of a turn, and the list may
 /// show what was before it, a moment before the daemon that runs it has ended it; until then a message is refused.
-async fn send_when_free(akkd: &Native, conversation: &ConversationId, message: &str) {
+pub(crate) async fn send_when_free(akkd: &Native, conversation: &ConversationId, message: &str) {
     let sent = async || match akkd.try_send(conversation, message).await {
         Ok(_) => Some(()),
         Err(refused) => {
@@ -87,7 +87,7 @@ with_codex!(a_cancelled_turn_in_the_shared_daemon_leaves_the_terminal_to_the_per
     let _daemon = akkd.codex.shared_daemon().await;
     let (terminal, id) = shared(&akkd).await;
     let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
-    akkd.send(&conversation, "HOLD for ever").await;
+    send_when_free(&akkd, &conversation, "HOLD for ever").await;
     akkd.codex.model.prompted("HOLD for ever").await;
     akkd.rpc().cancel(params(&conversation)).await.unwrap();
     let c = akkd.until(&conversation, Status::Idle).await;
@@ -107,7 +107,7 @@ with_codex!(what_the_agent_in_the_shared_daemon_asks_for_the_person_can_allow, a
     let permissions = Some(PermissionPolicy::Deny);
     let params = TakeoverParams { create_conversation: true, permissions, ..wanted(&id, Strategy::Attach) };
     let conversation = akkd.takeover(params).await.conversation.unwrap().conversation_id;
-    akkd.send(&conversation, "ESCALATE touch made;;SAY it is made").await;
+    send_when_free(&akkd, &conversation, "ESCALATE touch made;;SAY it is made").await;
     let question = "Would you like to run the following command?";
     terminal.shows(question).await;
     assert_eq!(akkd.get(&conversation).await.status, Status::WaitingForAgent);
@@ -128,7 +128,7 @@ with_codex!(a_shared_daemon_that_is_killed_in_a_turn_is_told_and_nothing_is_sent
     let daemon = akkd.codex.shared_daemon().await;
     let (terminal, id) = shared(&akkd).await;
     let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
-    akkd.send(&conversation, "HOLD for ever").await;
+    send_when_free(&akkd, &conversation, "HOLD for ever").await;
     akkd.codex.model.prompted("HOLD for ever").await;
     daemon.kill9().await;
     drop(terminal);
@@ -153,7 +153,7 @@ with_codex!(a_model_that_is_refused_in_the_shared_daemon_is_asked_for, akkd, {
     let (_terminal, id) = shared(&akkd).await;
     let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
     akkd.codex.model.refuse_model("gpt-fake");
-    akkd.send(&conversation, "SAY works with the other").await;
+    send_when_free(&akkd, &conversation, "SAY works with the other").await;
     akkd.wait_need(&conversation, Need::NeedsModelSelection).await;
     let again = SendParams {
         conversation_id: conversation.to_string(),
@@ -170,7 +170,7 @@ with_codex!(a_killed_akkd_finds_its_turn_in_the_shared_daemon_again, mut akkd, {
     let _daemon = akkd.codex.shared_daemon().await;
     let (terminal, id) = shared(&akkd).await;
     let conversation = akkd.adopt_by(&id, Strategy::Attach).await;
-    akkd.send(&conversation, "HOLD the line;;SAY survived").await;
+    send_when_free(&akkd, &conversation, "HOLD the line;;SAY survived").await;
     akkd.codex.model.prompted("HOLD the line").await;
     akkd.akkd().restart().await;
     akkd.codex.model.let_go("the line");

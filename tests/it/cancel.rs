@@ -32,7 +32,7 @@ async fn cancelled(akkd: &Daemon, script: &str) -> ConversationId {
 
 #[tokio::test]
 async fn a_willing_agent_is_asked_and_stays_usable() {
-    let akkd = Daemon::start().await;
+    let akkd = Plan::default().cancel_grace(50).start().await;
     let id = cancelled(&akkd, "sleep 600").await;
     assert_eq!(steps(&akkd, &id).await, [CancelStep::Cooperative]);
     akkd.send(&id, "say again").await;
@@ -45,7 +45,8 @@ async fn a_willing_agent_is_asked_and_stays_usable() {
 async fn a_deaf_agent_is_terminated_and_its_session_loaded_by_the_next_one() {
     let akkd = Plan::default().cancel_grace(1).start().await;
     let id = cancelled(&akkd, "hang").await;
-    assert_eq!(steps(&akkd, &id).await, [CancelStep::Cooperative, CancelStep::Terminate]);
+    // Where the machine is busy its end may not be seen in time.
+    assert!(steps(&akkd, &id).await.starts_with(&[CancelStep::Cooperative, CancelStep::Terminate]));
     akkd.send(&id, "say recovered").await;
     assert_eq!(akkd.wait_need(&id, Need::Done).await.message.unwrap().body, "recovered");
 }
@@ -63,15 +64,17 @@ async fn an_agent_that_ignores_sigterm_is_killed_with_all_that_it_started() {
 
 #[tokio::test]
 async fn while_a_turn_is_being_stopped_nothing_can_be_sent_and_what_waited_is_dropped() {
-    let akkd = Plan::default().cancel_grace(2).start().await;
-    let id = akkd.delegate("hang").await.conversation.conversation_id;
-    akkd.prompted("hang").await;
+    let akkd = Plan::default().cancel_grace(50).start().await;
+    let script = "ignorecancel\nuntil go.on";
+    let id = akkd.delegate(script).await.conversation.conversation_id;
+    akkd.prompted(script).await;
     let waiting = akkd.send(&id, "say never").await;
     let answer = akkd.rpc().cancel(params(&id)).await.unwrap();
     assert_eq!(answer.dropped, [waiting.message_id]);
     let refused = akkd.try_send(&id, "say too soon").await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::WrongStatus);
     assert!(!refused.hint.is_empty());
+    akkd.home.go_on();
     akkd.until(&id, Status::Idle).await;
     assert!(akkd.agent().prompts("say never").is_empty());
 }
@@ -127,7 +130,7 @@ async fn closing_a_busy_conversation_stops_its_turn_first() {
 
 #[tokio::test]
 async fn a_done_that_comes_while_closing_makes_it_closed_and_not_cancelled() {
-    let akkd = Plan::default().cancel_grace(10).start().await;
+    let akkd = Plan::default().cancel_grace(50).start().await;
     let script = "ignorecancel\nuntil go.on\ncallback done just in time";
     let id = akkd.delegate(script).await.conversation.conversation_id;
     akkd.prompted(script).await;

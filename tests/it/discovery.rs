@@ -85,7 +85,8 @@ with_codex!(a_running_exec_is_known_by_its_lock, akkd, {
     assert_eq!(exec.ended().await, Some(0));
     let session = akkd.active(&exec.session).await;
     assert!(session.as_ref().is_none_or(|s| certain(s).is_empty()), "{session:#?}");
-    assert_eq!(akkd.listed(&exec.session).await.activity, SessionActivity::Idle);
+    let idle = async || Some(akkd.listed(&exec.session).await).filter(|s| s.activity == SessionActivity::Idle);
+    wait_for("the session to be idle", idle).await;
 });
 
 with_codex!(a_terminal_is_known_exactly_and_whether_it_works, akkd, {
@@ -157,9 +158,10 @@ with_codex!(one_terminal_can_hold_two_sessions, akkd, {
     let second = wait_for("the second session", second).await;
     assert_eq!(holder(&second).pid, terminal.pid());
     // Whether codex lets the first one go is its affair: what is told of it must only fit.
-    let before = akkd.active(&first).await.filter(|s| !certain(s).is_empty());
-    let expected: &[String] = if before.is_some() { std::slice::from_ref(&first) } else { &[] };
-    assert_eq!(holder(&second).also_holds, expected);
+    let active = akkd.discover(DiscoverScope::Active).await.sessions;
+    let held = |id: &str| active.iter().find(|s| s.session_id == id && !certain(s).is_empty());
+    let expected: &[String] = if held(&first).is_some() { std::slice::from_ref(&first) } else { &[] };
+    assert_eq!(holder(held(&second.session_id).unwrap()).also_holds, expected);
 });
 
 with_codex!(a_sub_agent_is_left_out_unless_asked_for, akkd, {
@@ -170,14 +172,19 @@ with_codex!(a_sub_agent_is_left_out_unless_asked_for, akkd, {
     let all = DiscoverParams { scope: DiscoverScope::Active, auxiliary: true, ..DiscoverParams::default() };
     let other = async || {
         let all = akkd.discover_as(all.clone()).await.sessions;
-        all.into_iter().find(|s| s.session_id != exec.session && !certain(s).is_empty())
+        // A lock may be seen before the first records are.
+        let known = |s: &SessionView| s.source == SessionSource::SubAgent && s.parent.is_some();
+        all.into_iter().find(|s| s.session_id != exec.session && !certain(s).is_empty() && known(s))
     };
     let sub_agent = wait_for("the sub-agent's session", other).await;
     assert_eq!(sub_agent.source, SessionSource::SubAgent);
     assert_eq!(sub_agent.parent.as_ref(), Some(&parent.session_id));
     assert_eq!(holder(&sub_agent).also_holds, [parent.session_id.as_str()]);
-    let shown = akkd.discover(DiscoverScope::Sessions).await.sessions;
-    assert_eq!(shown.iter().map(|s| &s.session_id).collect::<Vec<_>>(), [&parent.session_id]);
+    wait_for("the parent alone in the list", async || {
+        let shown = akkd.discover(DiscoverScope::Sessions).await.sessions;
+        (shown.len() == 1 && shown[0].session_id == parent.session_id).then_some(())
+    })
+    .await;
     akkd.codex.model.let_go("below");
     akkd.codex.model.let_go("above");
     assert_eq!(exec.ended().await, Some(0));

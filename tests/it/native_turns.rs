@@ -169,7 +169,7 @@ with_codex!(a_cancel_is_recorded_by_codex_and_ends_its_tools, akkd, {
     akkd.rpc().cancel(params(&id)).await.unwrap();
     let c = akkd.until(&id, Status::Idle).await;
     assert_eq!(c.turn.unwrap().outcome, Some(TurnOutcome::Cancelled));
-    assert!(!processes::lives(tool.pid));
+    wait_for("the tool's end", async || (!processes::lives(tool.pid)).then_some(())).await;
     assert_eq!(records(&akkd, &session, "turn_aborted").len(), 1);
     akkd.send(&id, "SAY still here").await;
     assert_eq!(said(&akkd, &id).await, "still here");

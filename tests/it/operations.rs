@@ -121,8 +121,11 @@ async fn lists_are_filtered_and_paged() {
         akkd.done(&format!("say {n}")).await;
     }
     let stuck = akkd.ctl(&["--json", "delegate", "--agent", "absent", "say x"]).await;
-    assert_eq!(stuck.code, Some(1), "it is there, but nothing works on it");
+    let code = stuck.code;
     let stuck: DelegateAnswer = stuck.json();
+    // Where the machine is busy the answer may come before the failure.
+    let works = stuck.conversation.status != Status::Stalled;
+    assert_eq!(code, Some(i32::from(!works)), "it is there, but nothing works on it");
     let stuck = stuck.conversation.conversation_id;
     akkd.wait_need(&stuck, Need::Stalled).await;
     let by_agent: ListAnswer = akkd.ctl(&["--json", "list", "--agent", "absent"]).await.ok().json();
@@ -227,14 +230,15 @@ async fn wait_any_tells_what_changes_after_the_call() {
         client.wait(any).await.unwrap()
     });
     // The call is on its way when akkd has answered one that came after it on the same machine; until then try anew.
-    let id = wait_for("news", async || {
-        let (id, _) = akkd.done("say news").await;
-        waiting.is_finished().then_some(id)
+    let mut news = Vec::new();
+    wait_for("news", async || {
+        news.push(akkd.done("say news").await.0);
+        waiting.is_finished().then_some(())
     })
     .await;
     let answer = waiting.await.unwrap();
     assert_eq!(answer.need, Some(Need::Done));
-    assert!(answer.conversation.unwrap().conversation_id <= id);
+    assert!(news.contains(&answer.conversation.unwrap().conversation_id));
 }
 
 #[tokio::test]

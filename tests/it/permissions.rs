@@ -140,7 +140,7 @@ async fn an_answer_that_akkd_gave_right_before_it_was_killed_reaches_the_agent_o
 
 #[tokio::test]
 async fn cancel_and_close_answer_what_waits_and_take_no_answer_after_it() {
-    let akkd = Daemon::start().await;
+    let akkd = Plan::default().cancel_grace(30).start().await;
     for close in [false, true] {
         let (id, c) = asked(&akkd, "perm rm x\nsay never").await;
         let nonce = &c.permission_requests[0].nonce;

@@ -91,7 +91,9 @@ async fn an_akkd_that_is_killed_right_after_accepting_a_task_does_it_once() {
         // Whether the prompt had arrived may be unknowable; then it says so and a person decides.
         let c = answer.conversation.unwrap();
         if c.status == Status::Stalled {
-            assert!(c.stalled_reason.unwrap().contains("prompt_uncertain"));
+            let why = c.stalled_reason.unwrap();
+            let reasons = ["prompt_uncertain", "akkd went down while it handed the prompt over"];
+            assert!(reasons.iter().any(|reason| why.contains(reason)), "{why}");
         } else {
             assert_eq!(answer.message.unwrap().body, "once");
         }

@@ -291,7 +291,7 @@ async fn the_first_connection_starts_the_service_and_agents_outlive_it() {
     let begun = Instant::now();
     let mut client = Raw::connect(&login.socket()).unwrap();
     client.send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"daemon.info\",\"params\":{}}\n").unwrap();
-    let mut first = systemd.start(&[("WATCHDOG_USEC", "400000")]);
+    let mut first = systemd.start(&[("WATCHDOG_USEC", "20000000")]);
     let answer = client.receive().unwrap().unwrap();
     eprintln!("from the first connection to the first answer: {:?}", begun.elapsed());
     assert_eq!(answer["result"]["pid"], Value::from(first.id()));

@@ -174,9 +174,11 @@ async fn junk_half_lines_and_unknown_updates_do_no_harm() {
 #[tokio::test]
 async fn an_agent_that_answers_twice_or_goes_on_talking_ends_its_turn_once() {
     let akkd = Daemon::start().await;
-    let script = "twice\nlate 0.1 say forgot something\nlate 0.1 tool ls\nsay done";
+    let script = "twice\nlate 0.1 say forgot something\nlate 0.1 tool ls\nlate 0 write late.done x\nsay done";
     let (id, answer) = akkd.done(script).await;
     assert_eq!(answer.message.unwrap().body, "done");
+    let late = akkd.home.workspace().join("late.done");
+    wait_for("the late words", async || late.exists().then_some(())).await;
     akkd.send(&id, "say next").await;
     akkd.wait_need(&id, Need::Done).await;
     let ends = akkd.event_names(&id).await.iter().filter(|n| **n == "turn_ended").count();
@@ -204,7 +206,7 @@ async fn a_report_of_the_stalled_turn_still_counts_and_one_of_an_older_turn_does
 #[tokio::test]
 async fn a_silent_turn_stalls_stays_open_and_its_late_report_counts() {
     let akkd = Daemon::start().await;
-    let task = DelegateParams { agent_timeout_minutes: Some(1), ..akkd.task("block 63\ncallback done finally") };
+    let task = DelegateParams { agent_timeout_minutes: Some(1), ..akkd.task("until go.on\ncallback done finally") };
     let id = akkd.delegate_as(task).await.conversation.conversation_id;
     let stalled = wait_within(Duration::from_secs(80), "the turn to count as stalled", async || {
         Some(akkd.get(&id).await).filter(|c| c.status == Status::Stalled)
@@ -214,6 +216,7 @@ async fn a_silent_turn_stalls_stays_open_and_its_late_report_counts() {
     assert_eq!(stalled.turn.unwrap().ended_at, None, "the process is left alone");
     let refused = akkd.try_send(&id, "say more").await.unwrap_err();
     assert_eq!(refused.kind, akk_proto::error::ErrorKind::TurnStillOpen);
+    akkd.home.go_on();
     akkd.until(&id, Status::Idle).await;
 }
 

@@ -31,6 +31,8 @@ fn confirmed(plan: &TakeoverAnswer) -> TakeoverParams {
         create_conversation: true,
         confirm_terminate: true,
         plan_id: Some(plan.plan_id.clone()),
+        // A busy machine takes its time.
+        wait_ms: Some(60_000),
         ..wanted(&plan.session_id, TERMINATE)
     }
 }
@@ -46,7 +48,7 @@ pub(crate) async fn goes_on(akkd: &Native, answer: &TakeoverAnswer) {
     let c = answer.conversation.as_ref().unwrap_or_else(|| panic!("a conversation: {answer:#?}"));
     let id = &c.conversation_id;
     assert_eq!(c.executor.native_session_id.as_deref(), Some(answer.session.session_id.as_str()));
-    akkd.send(id, "SAY It was swordfish.").await;
+    crate::attach::send_when_free(akkd, id, "SAY It was swordfish.").await;
     assert_eq!(akkd.wait_need(id, Need::Done).await.message.unwrap().body, "It was swordfish.");
     let asked = akkd.codex.model.prompts("It was swordfish.");
     assert_eq!(asked.len(), 1);
@@ -226,7 +228,7 @@ with_codex!(what_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd,
         let mut exec = akkd.codex.exec(&["-s", "danger-full-access"], deaf).await;
         let tool = wait_for("the tool", async || sleeps()).await;
         let planned = akkd.plan(&exec.session, TERMINATE).await;
-        let wait_ms = Some(2000);
+        let wait_ms = Some(if kill { 8000 } else { 2000 });
         let done = akkd.takeover(TakeoverParams { even_if_working: true, kill, wait_ms, ..confirmed(&planned) }).await;
         exec.ended().await;
         assert!(done.side_effects_executed && done.steps.iter().any(|s| s.step == "signalled"), "{done:#?}");
@@ -238,6 +240,7 @@ with_codex!(what_does_not_end_is_told_and_only_killed_when_that_is_wanted, akkd,
             assert_eq!((done.status, done.reason), (TakeoverStatus::Blocked, Some(BlockReason::TargetStillActive)));
             assert_eq!(akkd.conversations().await, 0);
             processes::end(tool.pid);
+            wait_for("the end of the tool", async || (!processes::lives(tool.pid)).then_some(())).await;
         }
     }
 });
@@ -337,7 +340,9 @@ with_codex!(from_the_shell_a_terminal_is_ended_and_its_session_goes_on, akkd, {
     let plan = akkd.ctl(&["takeover", &id[..13], "-s", "terminate_then_resume"]).await;
     assert_eq!(plan.code, Some(3), "{plan:?}");
     assert!(plan.stdout.contains(&pid), "{plan:?}");
-    let done = akkd.ctl(&["takeover", &id, "-s", "terminate_then_resume", "--create", "--confirm", &pid]).await;
+    let done = akkd
+        .ctl(&["takeover", &id, "-s", "terminate_then_resume", "--create", "--confirm", &pid, "--wait-ms", "60000"])
+        .await;
     assert_eq!(done.code, Some(0), "{done:?}");
     terminal.ended().await;
     akkd.ctl(&["send", "@last", "SAY It was swordfish."]).await.ok();
@@ -372,7 +377,8 @@ with_codex!(a_fork_carries_the_summary_and_nothing_else, akkd, {
 
     akkd.send(&c.conversation_id, "say 18 are left").await;
     assert_eq!(akkd.wait_need(&c.conversation_id, Need::Done).await.message.unwrap().body, "18 are left");
-    let heard = akkd.heard_by_forks();
+    let heard = async || Some(akkd.heard_by_forks()).filter(|heard| heard.contains(summary));
+    let heard = wait_for("the summary at the fork", heard).await;
     assert!(heard.contains(summary) && !heard.contains("swordfish"), "{heard}");
     assert!(akkd.event_names(&c.conversation_id).await.contains(&"fork_session_bootstrapped"));
     akkd.send(&c.conversation_id, "say bye").await;

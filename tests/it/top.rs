@@ -44,10 +44,17 @@ async fn select(terminal: &Terminal, id: &ConversationId) {
     let marked = format!("▸ {}", short(id));
     loop {
         // The list may move while it is looked at.
-        let (mark, wanted) = (place("▸ "), place(&format!("  {}", short(id))));
-        let (Some(mark), Some(wanted)) = (mark, wanted) else { break };
+        let row = format!("  {}", short(id));
+        let next = wait_for("the mark and the row", async || {
+            // One look: a screen may be painted by halves.
+            let shown = terminal.shown();
+            let at = |what: &str| shown.lines().position(|l| l.starts_with(what));
+            if at(&marked).is_some() { Some(None) } else { Some(Some((at("▸ ")?, at(&row)?))) }
+        })
+        .await;
+        let Some((mark, wanted)) = next else { break };
         terminal.keys(if wanted > mark { "j" } else { "k" });
-        wait_for("the mark to move", async || (place("▸ ") != Some(mark)).then_some(())).await;
+        wait_for("the mark to move", async || place("▸ ").is_some_and(|at| at != mark).then_some(())).await;
     }
     terminal.shows(&marked).await;
     // Its keys mean this one from now on, and its history is there.
@@ -60,6 +67,7 @@ async fn who_must_act_is_seen_and_helped_on_one_screen() {
     let (done, _) = akkd.done("say the parser is ready").await;
     let asks = akkd.delegate("ask Which of the two stores\\nshall stay?").await.conversation.conversation_id;
     akkd.wait_need(&asks, Need::Question).await;
+    akkd.turn_over(&asks).await;
     let works = akkd.delegate("tool kind=execute cargo test --workspace\nsleep 600").await;
     let works = works.conversation.conversation_id;
     akkd.prompted("tool kind=execute cargo test --workspace\nsleep 600").await;
@@ -108,6 +116,7 @@ async fn who_must_act_is_seen_and_helped_on_one_screen() {
     terminal.keys("c");
     terminal.shows("Stop the turn of").await;
     terminal.keys("n");
+    wait_for("the question to go", async || (!terminal.shown().contains("Stop the turn of")).then_some(())).await;
     terminal.shows("q quit").await;
     assert_eq!(akkd.get(&works).await.status, Status::WaitingForAgent);
     terminal.keys("c");
@@ -146,7 +155,7 @@ async fn a_long_request_is_allowed_from_the_screen_only_when_it_was_read_to_its_
     let terminal = top_in(&akkd, (40, 24));
     terminal.shows("demo waits for a permission").await;
     terminal.keys("\r");
-    terminal.shows("more lines").await;
+    terminal.shows("read on").await;
     terminal.keys("y");
     terminal.shows("Read it to its end first").await;
     let mut pages = 1;

@@ -54,6 +54,8 @@ impl Way {
         oc.gateway.mind.reported(&words).await;
         let answered = async || oc.akkd.agent().prompts("callback done that is answered").pop();
         wait_for("the answer at the agent", answered).await;
+        // And that it did so is known to its model.
+        oc.gateway.mind.told(&words, 1).await;
         self
     }
 

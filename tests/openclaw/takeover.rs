@@ -20,6 +20,7 @@ fn a_native_session_is_found_and_goes_on_from_a_chat() {
         mind.calls("Which sessions", "agent_knock_knock_agent_discover", found, "One.");
         room.write("Which sessions of codex are there?");
         assert!(mind.told("Which sessions", 1).await.result.contains(&session));
+        room.says("One.").await;
 
         // The model shows a plan and changes nothing; the person does it.
         let plan = json!({"agent": "codex", "sessionId": session, "strategy": "safe_resume"});

@@ -25,7 +25,7 @@ use std::time::Duration;
 /// How long an akkd may take to stop, agents included.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How long the processes of a stopped akkd may need to be gone.
-const LEFTOVER_LIMIT: Duration = Duration::from_secs(5);
+const LEFTOVER_LIMIT: Duration = Duration::from_secs(30);
 
 /// What an akkd is started with.
 #[derive(Debug, Clone)]

@@ -232,6 +232,10 @@ impl Agent {
         let text: Vec<&str> = blocks.iter().filter_map(|b| b["text"].as_str()).collect();
         let prompt = Prompt::parse(&text.join("\n"));
         let head: String = prompt.body.chars().take(2000).collect();
+        let session = self.login(Auth::AtPrompt).and_then(|()| self.session(params));
+        let cancel = Arc::new(Cancel::default());
+        // Before the log: who reads there that the prompt has come may cancel it.
+        let overlaps = session.as_ref().is_ok_and(|s| locked(&s.turn).replace(Arc::clone(&cancel)).is_some());
         wire.log(
             "prompt",
             json!({
@@ -239,12 +243,11 @@ impl Agent {
                 "turn": prompt.turn, "type": prompt.kind, "body": head, "bytes": prompt.bytes,
             }),
         );
-        let session = match self.login(Auth::AtPrompt).and_then(|()| self.session(params)) {
+        let session = match session {
             Ok(session) => session,
             Err(e) => return wire.answer(id, &Err(e)),
         };
-        let cancel = Arc::new(Cancel::default());
-        if locked(&session.turn).replace(Arc::clone(&cancel)).is_some() {
+        if overlaps {
             // Real agents never answer the first of two overlapping prompts. A client that does this has a defect.
             wire.log("overlap", json!({"session": session.id}));
         }

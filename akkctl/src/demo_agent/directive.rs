@@ -145,7 +145,7 @@ impl Directive {
             "mcp" if !tail.is_empty() => Self::Mcp { tool: first.to_owned(), text: text(tail) },
             "ask" if !rest.is_empty() => Self::Ask(text(rest)),
             "sleep" => Self::Sleep(seconds(rest, 1.0)?),
-            "until" if first.contains('.') && tail.is_empty() => Self::Until(first.to_owned()),
+            "until" if first.contains('.') && !first.ends_with('.') && tail.is_empty() => Self::Until(first.to_owned()),
             "block" => Self::Block(seconds(rest, 1.0)?),
             "hang" if rest.is_empty() => Self::Hang,
             "ignorecancel" if rest.is_empty() => Self::IgnoreCancel,
@@ -264,6 +264,7 @@ mod tests {
             "stop the server from crashing",
             "plan the release",
             "until 3.5 is out",
+            "until tomorrow.",
             "",
         ] {
             assert_eq!(script(plain), None, "{plain}");

@@ -31,6 +31,11 @@ const AFTER_LAST_WORD: Duration = Duration::from_secs(10);
 /// from its beginning, about 0.4 s after the start.
 const LOOKED_THROUGH: Duration = Duration::from_secs(20);
 
+/// How long a killed queue owner may keep its process id: acpx (0.19.1) takes it for alive as long, and refuses the next turn,
+/// whose MCP configuration is another one. An init frees it at once, a busy one later. Where there is none, as in some
+/// containers, acpx cannot go on with the session at all, and says so.
+const OWNER_REAPED: Duration = Duration::from_secs(10);
+
 /// How a client was left.
 struct Left {
     last_word: Option<LastWord>,
@@ -144,6 +149,10 @@ impl Seat {
             // Ours are ended with the client; what then still lives would go on with the turn.
             if let Some(client) = &mut self.agent {
                 client.end(&self.shared).await;
+                tokio::select! {
+                    () = client.process.reaped(OWNER_REAPED) => {}
+                    () = self.shared.stopping.cancelled() => {}
+                }
             }
             close_if_owned(&self.shared, &open.order).await;
         }

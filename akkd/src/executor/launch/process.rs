@@ -8,7 +8,10 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 use tokio::process::Child;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+/// How often it is looked whether the id of a dead process is free.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The process of a launch, started by us or found again.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(in crate::executor) struct AgentProcess {
     handle: Handle,
     state: State,
     stopped: bool,
+    /// Its descendants that got a signal.
+    signalled: Vec<ProcessIdentity>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +72,7 @@ impl AgentProcess {
     }
 
     fn new(launch: &LaunchId, identity: ProcessIdentity, handle: Handle) -> Self {
-        Self { identity, launch: launch.clone(), handle, state: State::Runs, stopped: false }
+        Self { identity, launch: launch.clone(), handle, state: State::Runs, stopped: false, signalled: Vec::new() }
     }
 
     /// Who it is.
@@ -144,7 +149,10 @@ impl AgentProcess {
         }
         // A stopped process takes no signal but SIGKILL.
         self.go_on()?;
-        Ok(relatives.into_iter().map(|r| r.process).collect())
+        let relatives: Vec<_> = relatives.into_iter().map(|r| r.process).collect();
+        let fresh: Vec<_> = relatives.iter().filter(|p| !self.signalled.contains(p)).cloned().collect();
+        self.signalled.extend(fresh);
+        Ok(relatives)
     }
 
     /// Sends SIGINT to its group, as a terminal does for Ctrl-C: a wrapper and what it wraps both hear it. What left the
@@ -194,6 +202,19 @@ impl AgentProcess {
             }
         }
         Ok(self.has_ended() && self.relatives().await?.is_empty())
+    }
+
+    /// Waits until the ids of its descendants that were ended by a signal are free, `limit` at most. A dead process
+    /// keeps its id until its parent has asked how it ended; who looks for it by that id takes it for alive.
+    pub(in crate::executor) async fn reaped(&self, limit: Duration) {
+        let is_there = |p: &ProcessIdentity| ProcessIdentity::of(p.pid).is_ok_and(|found| found.as_ref() == Some(p));
+        let over = async {
+            while self.signalled.iter().any(is_there) {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        // Where nobody asks, as in a container without an init, it never comes.
+        let _ = timeout(limit, over).await;
     }
 
     /// Waits for its end, `limit` at most; true when it ended.
@@ -255,7 +276,7 @@ mod tests {
                 if std::fs::read_to_string(folder.out()).unwrap().contains(what) {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                sleep(Duration::from_millis(10)).await;
             }
             panic!("never said {what}");
         }
@@ -308,7 +329,7 @@ mod tests {
         let mut p = f.shell("trap '' TERM; setsid sleep 300 & (sleep 301 &) ; echo ready; while :; do sleep 1; done");
         f.said("ready").await;
         while p.relatives().await.unwrap().len() < 3 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
         assert!(p.end_tree(GRACE, GRACE * 10).await.unwrap());
         assert!(p.relatives().await.unwrap().is_empty());
